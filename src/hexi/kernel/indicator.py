@@ -1,0 +1,174 @@
+"""Indicators: numbers counted from cases, each of which can name its cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from math import ceil
+from typing import Any
+
+import msgspec
+
+from hexi.kernel.case import Case
+from hexi.kernel.clock import Instant, local_day
+from hexi.kernel.condition import Condition
+from hexi.kernel.scenario import IndicatorRule
+from hexi.kernel.text import Text
+
+_SPANS = {
+    "told_in": "told",
+    "answered_in": "answered",
+    "acknowledged_in": "acknowledged",
+    "set_off_in": "set_off",
+    "arrived_in": "arrived",
+    "handled_in": "handled",
+    "closed_in": "closed",
+}
+CASE_NAMES = frozenset(
+    {
+        *_SPANS,
+        "told_spread",
+        "severity",
+        "state",
+        "open",
+        "false_alarm",
+        "escalated",
+        "reopened",
+        "scenario",
+        "matter",
+    }
+)
+"""What an indicator's ``where`` and ``of`` may speak of. Spans run from the signal's arrival."""
+
+
+class Indicator(msgspec.Struct, frozen=True, kw_only=True):
+    """An indicator with its full name and the scenarios it counts."""
+
+    id: str
+    title: Text
+    rule: IndicatorRule
+    scenarios: tuple[str, ...] = ()
+    """Empty: every case of the district."""
+
+    def covers(self, case: Case) -> bool:
+        """Whether the case belongs to what is counted; drills never do."""
+        if case.drill or case.merged_into:
+            return False
+        return not self.scenarios or any(
+            _matches(s, pattern) for s in case.scenarios for pattern in self.scenarios
+        )
+
+
+def _matches(scenario: str, pattern: str) -> bool:
+    return scenario == pattern or (pattern.endswith(".*") and scenario.startswith(pattern[:-1]))
+
+
+class Measure(msgspec.Struct, frozen=True, kw_only=True):
+    """One case's part in one indicator. ``hit`` is None while it is not yet decided."""
+
+    indicator: str
+    case_id: str
+    day: str
+    street: str | None
+    community: str | None
+    grid: str | None
+    hit: int | None
+    value: float | None = None
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """A computed indicator: ``value`` is None when nothing is counted yet."""
+
+    indicator: str
+    value: float | None
+    counted: int
+    hits: int
+
+
+def case_values(case: Case) -> dict[str, Any]:
+    """What CEL sees of a case; a milestone that was not reached is not there."""
+    values: dict[str, Any] = {
+        name: timedelta(milliseconds=case.milestones[milestone] - case.opened_at)
+        for name, milestone in _SPANS.items()
+        if milestone in case.milestones
+    }
+    handed = case.first_handover()
+    if handed:
+        values["told_spread"] = timedelta(milliseconds=max(handed) - min(handed))
+    return values | {
+        "severity": case.severity.value,
+        "state": case.state.value,
+        "open": case.is_open,
+        "false_alarm": case.false_alarm is not None,
+        "escalated": "escalated" in case.milestones,
+        "reopened": "reopened" in case.milestones,
+        "scenario": case.scenario,
+        "matter": case.matter,
+    }
+
+
+class Meter:
+    """Measures cases against one indicator."""
+
+    def __init__(self, indicator: Indicator) -> None:
+        self.indicator = indicator
+        self._where = Condition(indicator.rule.where) if indicator.rule.where else None
+
+    def measure(self, case: Case, values: dict[str, Any], now: Instant) -> Measure | None:
+        """The case's part; None when it is not counted here at all."""
+        if not self.indicator.covers(case):
+            return None
+        hit, value = self._judge(case, values, now)
+        return Measure(
+            indicator=self.indicator.id,
+            case_id=case.id,
+            day=local_day(case.opened_at),
+            street=case.place.street,
+            community=case.place.community,
+            grid=case.place.grid,
+            hit=hit,
+            value=value,
+        )
+
+    def _judge(self, case: Case, values: dict[str, Any], now: Instant) -> tuple[int | None, float | None]:
+        rule = self.indicator.rule
+        if rule.measure == "open_now" and not case.is_open:
+            return 0, None
+        if rule.measure == "percentile":
+            span = values.get(rule.of or "")
+            return (None, None) if span is None else (1, span.total_seconds())
+        if self._where is None:
+            return 1, None
+        missing = (self._where.names & CASE_NAMES) - values.keys()
+        if missing:
+            return (0 if any(_overdue(case, name, now) for name in missing) else None), None
+        return int(self._where.judge(values).holds), None
+
+
+def _overdue(case: Case, name: str, now: Instant) -> bool:
+    """Whether a milestone that is not there was due: its promise passed, or the case is over."""
+    promise = case.promises.get(_SPANS.get(name, ""))
+    return not case.is_open or (promise is not None and promise.due <= now)
+
+
+def figure(rule: IndicatorRule, indicator: str, rows: Iterable[tuple[int | None, float | None]]) -> Figure:
+    """Reduce (hit, value) of the measured cases to one number."""
+    decided = [(hit, value) for hit, value in rows if hit is not None]
+    hits = sum(hit for hit, _ in decided)
+    counted = len(decided)
+    value: float | None
+    if rule.measure == "share":
+        value = hits / counted if counted else None
+    elif rule.measure == "percentile":
+        value = percentile([v for _, v in decided if v is not None], rule.percent)
+    else:
+        value = float(hits)
+    return Figure(indicator=indicator, value=value, counted=counted, hits=hits)
+
+
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """The nearest-rank percentile; None of nothing."""
+    if not values:
+        return None
+    ranked = sorted(values)
+    return ranked[max(0, ceil(percent / 100 * len(ranked)) - 1)]

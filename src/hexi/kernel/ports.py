@@ -1,0 +1,481 @@
+"""The ports: everything the spine asks of the outside, each small, over one transaction.
+
+An adapter is right when it keeps the promises in ``tests/contract``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from typing import Any, Protocol
+
+import msgspec
+
+from hexi.kernel.case import Case, Entry
+from hexi.kernel.clock import Instant
+from hexi.kernel.deadline import Deadline
+from hexi.kernel.indicator import Measure
+from hexi.kernel.place import Location, Point
+from hexi.kernel.record import Record
+from hexi.kernel.response import Notice, Receipt
+from hexi.kernel.signal import Signal
+
+
+class Known(StrEnum):
+    """Whether a signal's identity was seen before."""
+
+    NEW = "new"
+    REPEAT = "repeat"
+    REUSED = "reused"
+    """The same identity with other content."""
+
+
+class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes that could not be decoded, kept whole."""
+
+    id: int
+    received: Instant
+    link: str
+    content_type: str
+    reason: str
+    raw: bytes
+    replayed_at: Instant | None = None
+
+
+class CaseRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A case as lists show it."""
+
+    id: str
+    version: int
+    state: str
+    severity: int
+    scenario: str
+    matter: str
+    subject: str | None
+    device: str | None
+    street: str | None
+    community: str | None
+    grid: str | None
+    lon: float | None
+    lat: float | None
+    opened_at: Instant
+    closed_at: Instant | None
+    next_due: Instant | None
+    drill: bool
+
+
+class CaseFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which cases a list wants; None asks for all."""
+
+    open: bool | None = None
+    street: str | None = None
+    community: str | None = None
+    scenario: str | None = None
+    subject: str | None = None
+    device: str | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+    text: str | None = None
+
+
+class MeasureFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which measured cases a figure wants. Days are inclusive, ``2026-05-01``."""
+
+    since: str | None = None
+    until: str | None = None
+    street: str | None = None
+    community: str | None = None
+    grid: str | None = None
+
+
+class Signals(Protocol):
+    """The hot signals and the horizon within which a repeat is recognised."""
+
+    def claim(self, signals: Sequence[Signal]) -> list[Known]:
+        """Remember the identities, and say of each whether it is new. Order is kept."""
+        ...
+
+    def add(self, signal: Signal, case_id: str | None) -> None:
+        """Keep a claimed signal, with the case it went to."""
+        ...
+
+    def case_of(self, key: tuple[str, str]) -> str | None:
+        """The case an earlier signal went to."""
+        ...
+
+    def count(self, kinds: Sequence[str], subject: str, since: Instant) -> int:
+        """How many signals of some kinds one subject has sent since an instant, this transaction included."""
+        ...
+
+    def recent(self, subject: str | None, limit: int) -> list[tuple[Signal, str | None]]:
+        """The latest signals, of one subject or of all, newest first, with their cases."""
+        ...
+
+    def unmatched(self, limit: int) -> list[Signal]:
+        """The latest signals of unknown kinds, persons or devices."""
+        ...
+
+    def forget(self, seen_before: Instant) -> int:
+        """Drop identities older than the horizon; says how many."""
+        ...
+
+
+class Heard(Protocol):
+    """When something was last heard, kept in batches."""
+
+    def note(self, heard: Mapping[str, Instant]) -> None:
+        """Move the given keys forward to the given instants."""
+        ...
+
+    def last(self, key: str) -> Instant | None:
+        """When a key was last heard."""
+        ...
+
+
+class Cases(Protocol):
+    """Cases: their logs and their current rows."""
+
+    def get(self, case_id: str) -> Case | None:
+        """The current case, locked for this transaction."""
+        ...
+
+    def fold(self, key: str, case_id: str, now: Instant) -> str:
+        """The case that holds a fold key: an open one, one closed within its time, else ``case_id`` from now on."""
+        ...
+
+    def release_fold(self, key: str, until: Instant) -> None:
+        """The case of the key has closed; signals fold into it until an instant."""
+        ...
+
+    def hold_fold(self, key: str, case_id: str) -> None:
+        """The case is open again and holds the key."""
+        ...
+
+    def save(self, case: Case, entries: Sequence[Entry]) -> None:
+        """Append new entries and bring the current row to their fold."""
+        ...
+
+    def log(self, case_id: str) -> list[Entry]:
+        """The whole log of a case, oldest first."""
+        ...
+
+    def find(self, wanted: CaseFilter, limit: int, offset: int = 0) -> list[CaseRow]:
+        """Rows: open ones by time left and severity, else newest first."""
+        ...
+
+    def count(self, wanted: CaseFilter) -> int:
+        """How many cases there are."""
+        ...
+
+    def ids(self, after: str, limit: int) -> list[str]:
+        """Case ids in order, for walking all of them."""
+        ...
+
+    def replace(self, case: Case) -> None:
+        """Write the current row anew from a rebuilt case."""
+        ...
+
+
+class Deadlines(Protocol):
+    """What falls due."""
+
+    def arm(self, deadlines: Iterable[Deadline]) -> None:
+        """Set deadlines; one with a known key moves."""
+        ...
+
+    def cancel(self, keys: Iterable[str]) -> None:
+        """Drop deadlines by key; unknown keys are fine."""
+        ...
+
+    def claim(self, now: Instant, limit: int) -> list[Deadline]:
+        """Take out what is due, earliest first; another process never takes the same."""
+        ...
+
+    def of_case(self, case_id: str) -> list[Deadline]:
+        """What is pending for a case."""
+        ...
+
+    def pending(self) -> int:
+        """How many there are."""
+        ...
+
+    def shift(self, kinds: Sequence[str], before: Instant, to: Instant) -> int:
+        """Move deadlines of some kinds that fell due in an outage; says how many."""
+        ...
+
+
+class Notices(Protocol):
+    """The outbox."""
+
+    def add(self, notice: Notice) -> None:
+        """Owe a notice; the same id again changes nothing."""
+        ...
+
+    def get(self, notice_id: str) -> Notice | None:
+        """One notice."""
+        ...
+
+    def update(self, notice: Notice) -> None:
+        """Store the notice's new state."""
+        ...
+
+    def of_case(self, case_id: str) -> list[Notice]:
+        """All notices of a case, oldest first."""
+        ...
+
+    def of_recipient(self, ref: str, limit: int) -> list[Notice]:
+        """The latest notices to one recipient."""
+        ...
+
+    def waiting(self, now: Instant, limit: int) -> list[Notice]:
+        """What is owed by now, SOS first: after a start, and for retries."""
+        ...
+
+    def drop(self, case_id: str, recipients: Sequence[str] | None = None) -> int:
+        """Stop what still waits for a case; says how many."""
+        ...
+
+
+class Records(Protocol):
+    """Versioned records of every kind."""
+
+    def get(self, kind: str, identity: str) -> Record | None:
+        """The current version, unless deleted."""
+        ...
+
+    def put(self, record: Record) -> Record:
+        """Store the next version (``version`` is set here) with its references; returns it."""
+        ...
+
+    def find(self, kind: str, text: str = "", limit: int = 50, offset: int = 0) -> list[Record]:
+        """Records whose id or data contains a text, by id."""
+        ...
+
+    def count(self, kind: str, text: str = "") -> int:
+        """How many of a kind contain a text."""
+        ...
+
+    def linked(self, kind: str, field: str, target: str) -> list[Record]:
+        """Records of a kind whose field refers to an id."""
+        ...
+
+    def history(self, kind: str, identity: str) -> list[Record]:
+        """All versions, newest first."""
+        ...
+
+    def revision(self) -> int:
+        """Grows with every change, so that readers know when to look again."""
+        ...
+
+
+class Measures(Protocol):
+    """Each case's part in each indicator."""
+
+    def put(self, measures: Sequence[Measure], case_id: str) -> None:
+        """Replace what is measured of one case."""
+        ...
+
+    def rows(self, indicator: str, wanted: MeasureFilter) -> list[Measure]:
+        """The measured cases of an indicator."""
+        ...
+
+    def of_case(self, case_id: str) -> list[Measure]:
+        """Every indicator a case counts in."""
+        ...
+
+
+class Quarantine(Protocol):
+    """What could not be decoded."""
+
+    def add(self, item: Quarantined) -> int:
+        """Keep it; returns its number (the given id is ignored)."""
+        ...
+
+    def get(self, number: int) -> Quarantined | None:
+        """One of them, whole."""
+        ...
+
+    def find(self, limit: int, offset: int = 0) -> list[Quarantined]:
+        """The latest first."""
+        ...
+
+    def mark_replayed(self, number: int, at: Instant) -> None:
+        """It has been taken after all."""
+        ...
+
+
+class Settings(Protocol):
+    """Small facts of the installation by name."""
+
+    def get(self, name: str) -> str | None:
+        """A value, or None."""
+        ...
+
+    def put(self, name: str, value: str) -> None:
+        """Set a value."""
+        ...
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """Someone who can log in."""
+
+    login: str
+    name: str
+    hash: str
+    role: str
+    place: str | None = None
+    person: str | None = None
+    active: bool = True
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """A source that may send signals: the hash of its secret and the sources it may name."""
+
+    name: str
+    hash: str
+    sources: tuple[str, ...] = ("*",)
+    scope: str = "signals"
+    active: bool = True
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """Someone looked at personal data."""
+
+    at: Instant
+    by: str
+    record: str
+    what: str
+    case_id: str | None = None
+
+
+class Access(Protocol):
+    """Accounts, sessions, tokens, and the log of looks at personal data."""
+
+    def account(self, login: str) -> Account | None:
+        """One account."""
+        ...
+
+    def accounts(self) -> list[Account]:
+        """All accounts by login."""
+        ...
+
+    def put_account(self, account: Account) -> None:
+        """Add or replace an account."""
+        ...
+
+    def session(self, digest: str, now: Instant) -> str | None:
+        """The login of a live session."""
+        ...
+
+    def put_session(self, digest: str, login: str, expires: Instant) -> None:
+        """Start or prolong a session."""
+        ...
+
+    def end_session(self, digest: str) -> None:
+        """End a session."""
+        ...
+
+    def token(self, digest: str) -> Token | None:
+        """The token with this hash."""
+        ...
+
+    def tokens(self) -> list[Token]:
+        """All tokens by name."""
+        ...
+
+    def put_token(self, token: Token) -> None:
+        """Add or replace a token by name."""
+        ...
+
+    def looked(self, look: Look) -> None:
+        """Log a look."""
+        ...
+
+    def looks(self, record: str | None, limit: int) -> list[Look]:
+        """Looks at one record or at all, latest first."""
+        ...
+
+
+class Transaction(Protocol):
+    """One atomic unit over all ports. Committed when its block ends, rolled back on an exception."""
+
+    @property
+    def signals(self) -> Signals: ...  # noqa: D102
+    @property
+    def heard(self) -> Heard: ...  # noqa: D102
+    @property
+    def cases(self) -> Cases: ...  # noqa: D102
+    @property
+    def deadlines(self) -> Deadlines: ...  # noqa: D102
+    @property
+    def notices(self) -> Notices: ...  # noqa: D102
+    @property
+    def records(self) -> Records: ...  # noqa: D102
+    @property
+    def measures(self) -> Measures: ...  # noqa: D102
+    @property
+    def quarantine(self) -> Quarantine: ...  # noqa: D102
+    @property
+    def settings(self) -> Settings: ...  # noqa: D102
+    @property
+    def access(self) -> Access: ...  # noqa: D102
+
+    def part(self) -> AbstractContextManager[None]:
+        """A part that can fail alone: an exception inside undoes it and leaves the rest."""
+        ...
+
+
+class Store(Protocol):
+    """The one store of the platform."""
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """A writing transaction; durable when the block has ended."""
+        ...
+
+    def read(self) -> AbstractContextManager[Transaction]:
+        """A consistent view for reading, beside any writer."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the database."""
+        ...
+
+
+class Files(Protocol):
+    """Evidence files, named by what they contain."""
+
+    def put(self, content: bytes, content_type: str) -> str:
+        """Keep a file durably; returns its digest."""
+        ...
+
+    def get(self, digest: str) -> tuple[bytes, str]:
+        """Content and content type; KeyError when there is none."""
+        ...
+
+
+class Locator(Protocol):
+    """Knows the polygons of the district."""
+
+    def locate(self, point: Point) -> Location:
+        """The codes of the places that contain a point; empty outside the district."""
+        ...
+
+
+class Channel(Protocol):
+    """One way out to people."""
+
+    async def send(self, notice: Notice, link: str | None) -> Receipt:
+        """Hand a notice over and say what is known; UndeliveredError when it could not be."""
+        ...
+
+
+class Random(Protocol):
+    """A source of randomness, given by argument."""
+
+    def getrandbits(self, k: int, /) -> int:
+        """A non-negative integer of k random bits."""
+        ...
+
+
+Json = dict[str, Any]
