@@ -141,7 +141,7 @@ class Cases(Protocol):
         ...
 
     def fold(self, key: str, case_id: str, now: Instant) -> str:
-        """The case that holds a fold key: an open one, one closed within its time, else ``case_id`` from now on."""
+        """The case that holds a key: an open one, one closed within its time, else ``case_id``."""
         ...
 
     def release_fold(self, key: str, until: Instant) -> None:
