@@ -124,7 +124,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     after: Length = Length(0)
     unless: str | None = None
     text: Text | None = None
-    replies: dict[str, str] = REPLIES
+    replies: dict[str, str] = msgspec.field(default_factory=REPLIES.copy)
     task: Text | None = None
 
 
