@@ -1,0 +1,125 @@
+"""What the platform counts about itself, for Prometheus.
+
+``Metrics`` has one method for each thing that happens; it knows nothing of the spine, so that the
+composition root can hand the methods to whoever calls them. Times are seconds, as Prometheus wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+"""The content type of ``Metrics.exposition``."""
+
+_QUICK = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_SLOW = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300)
+_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
+class Metrics:
+    """Counters, gauges and histograms of one process. Every method may be called from any thread."""
+
+    def __init__(self, version: str = "") -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._make_spine()
+        self._make_ways_out()
+        self._gauge("hexi_build_info", "The running version, as a label.", "version").labels(version).set(1)
+
+    def _make_spine(self) -> None:
+        self._signals = self._counter("hexi_signals", "Signals taken, by what became of them.", "fate")
+        self._cases = self._counter("hexi_cases_opened", "Cases opened, by severity.", "severity")
+        self._commit = self._histogram("hexi_commit_seconds", "Time of one durable commit.", _QUICK)
+        self._batch = self._histogram("hexi_commit_batch", "Items that went into one commit.", _SIZES)
+        self._late = self._histogram(
+            "hexi_deadline_lateness_seconds", "How late a deadline was acted on.", _SLOW
+        )
+        self._quarantined = self._counter(
+            "hexi_quarantined", "Messages that could not be decoded, by link.", "link"
+        )
+
+    def _make_ways_out(self) -> None:
+        self._notices = self._counter("hexi_notices", "Attempts to hand a notice over.", "way", "result")
+        self._handover = self._histogram(
+            "hexi_notice_handover_seconds", "From owing a notice to its hand-over.", _SLOW
+        )
+        self._waiting = self._gauge("hexi_outbox_waiting", "Notices owed and not yet handed over.")
+        self._deadlines = self._gauge("hexi_deadlines_pending", "Deadlines that are armed.")
+        self._queue = self._gauge("hexi_intake_queue", "Items that wait for the next commit.")
+        self._listeners = self._gauge("hexi_screens_listening", "Screens that listen for changes.")
+        self._requests = self._counter("hexi_requests", "Requests answered.", "method", "status")
+        self._request = self._histogram("hexi_request_seconds", "Time to answer a request.", _QUICK)
+
+    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(name, help_text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
+        return Gauge(name, help_text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, help_text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, help_text, buckets=buckets, registry=self.registry)
+
+    def signal(self, fate: str, count: int = 1) -> None:
+        """Signals were taken: ``accepted``, ``repeat`` or ``refused``."""
+        self._signals.labels(fate).inc(count)
+
+    def case_opened(self, severity: str) -> None:
+        """A case was opened."""
+        self._cases.labels(severity).inc()
+
+    def committed(self, seconds: float, items: int) -> None:
+        """One commit has become durable with so many items."""
+        self._commit.observe(seconds)
+        self._batch.observe(items)
+
+    def deadline_met(self, late_seconds: float) -> None:
+        """A deadline was acted on, so long after it fell due."""
+        self._late.observe(max(0.0, late_seconds))
+
+    def quarantined(self, link: str) -> None:
+        """A message could not be decoded; a link's name is ours, never the sender's words."""
+        self._quarantined.labels(link).inc()
+
+    def notice(self, way: str, result: str, seconds: float | None = None) -> None:
+        """One attempt: ``handed``, ``retry`` or ``failed``; with the time since it was owed."""
+        self._notices.labels(way, result).inc()
+        if seconds is not None:
+            self._handover.observe(seconds)
+
+    def request(self, method: str, status: int, seconds: float) -> None:
+        """A request was answered."""
+        self._requests.labels(method, str(status)).inc()
+        self._request.observe(seconds)
+
+    def screens(self, change: int) -> None:
+        """So many screens began (+) or ended (-) to listen."""
+        self._listeners.inc(change)
+
+    def watch(
+        self,
+        outbox: Callable[[], float] | None = None,
+        deadlines: Callable[[], float] | None = None,
+        queue: Callable[[], float] | None = None,
+    ) -> None:
+        """Ask these functions for the present backlog whenever the metrics are read."""
+        for gauge, ask in ((self._waiting, outbox), (self._deadlines, deadlines), (self._queue, queue)):
+            if ask:
+                gauge.set_function(ask)
+
+    def exposition(self) -> bytes:
+        """Everything in the text form that Prometheus reads."""
+        return generate_latest(self.registry)
+
+    def described(self) -> dict[str, str]:
+        """Name and meaning of every metric of ours."""
+        return {
+            family.name: family.documentation
+            for family in self.registry.collect()
+            if family.name.startswith("hexi_")
+        }
