@@ -1,0 +1,1 @@
+"""The edge in: sockets to signals, and the answer after the commit."""
