@@ -1,0 +1,1 @@
+"""Reads, checks, explains and scaffolds folders of scenarios."""

@@ -1,0 +1,1 @@
+"""Scenario packs, one folder each; they import ``hexi.pack`` and nothing else of ours."""
