@@ -7,15 +7,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
 from hexi.kernel.case import Case
 from hexi.kernel.clock import Duration, Instant
-from hexi.kernel.directory import Centre, Contact, Device, Person, Recipient, Roster, Unit
-from hexi.kernel.place import Level, Location, Point, Walk, distance_m, walk
-from hexi.kernel.record import Record
-from hexi.kernel.signal import Signal
+from hexi.kernel.directory import Centre, Contact, Device, Person
+from hexi.kernel.place import Location, Point, Walk, distance_m, walk
 from hexi.kernel.text import Text
 
 __all__ = [
@@ -26,16 +24,10 @@ __all__ = [
     "Directory",
     "Duration",
     "Instant",
-    "Level",
     "Location",
     "Person",
     "Point",
-    "Recipient",
-    "Record",
-    "Roster",
-    "Signal",
     "Text",
-    "Unit",
     "Walk",
     "distance_m",
     "mark_of",
@@ -45,7 +37,7 @@ __all__ = [
 ]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-_Finder = TypeVar("_Finder", bound=Callable[["Directory", Case], list[Recipient]])
+_Finder = TypeVar("_Finder", bound=Callable[["Directory", Case], Iterable[str]])
 _MARK = "hexi_mark"
 
 
@@ -68,14 +60,6 @@ class Directory(Protocol):
         """Service centres that are open now, the shortest walk first."""
         ...
 
-    def recipient(self, ref: str) -> Recipient | None:
-        """Anyone by reference (``unit:U1``), with the addresses to tell them by."""
-        ...
-
-    def desk(self, level: Level, case: Case) -> list[Recipient]:
-        """The staffed desk of a level, else of the next level up."""
-        ...
-
 
 def predicate(function: _Function) -> _Function:
     """A scenario's ``when`` may call the function by its name, with CEL values as arguments."""
@@ -84,7 +68,7 @@ def predicate(function: _Function) -> _Function:
 
 
 def recipient(function: _Finder) -> _Finder:
-    """A step's ``tell`` may name the function; it gets the directory and the case, and finds whom to tell."""
+    """A step's ``tell`` may name the function; it gets the directory and the case and gives references."""
     setattr(function, _MARK, "recipient")
     return function
 
