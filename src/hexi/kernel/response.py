@@ -60,8 +60,14 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UndeliveredError(Exception):
-    """A channel could not hand a notice over. ``permanent``: trying again cannot help."""
+    """A channel could not hand a notice over. ``permanent``: trying again cannot help.
 
-    def __init__(self, reason: str, *, permanent: bool = False) -> None:
+    The reason goes to the case log: no names, addresses or numbers in it.
+    """
+
+    def __init__(
+        self, reason: str, *, permanent: bool = False, evidence: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(reason)
         self.permanent = permanent
+        self.evidence = evidence or {}
