@@ -176,12 +176,15 @@ class Task(msgspec.Struct, omit_defaults=True):
 
 
 class Evidence(msgspec.Struct, omit_defaults=True):
-    """A proof: ``outcome``, ``text``, ``photo``, ``location``; ``text`` or a file's digest."""
+    """A proof: ``outcome``, ``text``, ``photo``, ``location``.
+
+    ``note`` is the id of a record with the words, so that they can be erased; ``file`` a digest.
+    """
 
     type: str
     at: Instant
     by: str
-    text: str | None = None
+    note: str | None = None
     file: str | None = None
 
 
@@ -220,6 +223,7 @@ class Case(msgspec.Struct, kw_only=True, omit_defaults=True):
     merged_into: str | None = None
     absorbed: list[str] = []
     outcome: str | None = None
+    times_reopened: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -300,7 +304,7 @@ def _reach(case: Case, name: str, at: Instant) -> None:
 @_on("reported")
 def _reported(case: Case, entry: Entry) -> None:
     body = entry.body
-    case.opened_at = entry.at
+    case.opened_at = body["signal"]["received"]
     case.scenario, case.scenario_version = body["scenario"], body["version"]
     case.matter, case.fold_key = body["matter"], body["fold_key"]
     case.severity = Severity(body["severity"])
@@ -361,7 +365,7 @@ def _answered(case: Case, entry: Entry) -> None:
     case.asked = entry.body["answer"]
 
 
-@_on("opened", "verified", "whistled", "handled")
+@_on("opened", "rang", "verified", "whistled", "handled")
 def _milestone(case: Case, entry: Entry) -> None:
     _reach(case, entry.kind, entry.at)
 
@@ -407,7 +411,7 @@ def _receipt(case: Case, entry: Entry) -> None:
     notice = case.notices.get(body["notice"])
     if notice is None:
         return
-    notice.rungs.setdefault(body["rung"], entry.at)
+    notice.rungs.setdefault(body["rung"], body.get("at", entry.at))
     if body["rung"] == Rung.HANDED_OVER:
         _reach(case, "told", entry.at)
 
@@ -435,7 +439,7 @@ def _person_act(case: Case, entry: Entry) -> None:
 def _evidence(case: Case, entry: Entry) -> None:
     body = entry.body
     case.evidence.append(
-        Evidence(type=body["type"], at=entry.at, by=entry.by, text=body.get("text"), file=body.get("file"))
+        Evidence(type=body["type"], at=entry.at, by=entry.by, note=body.get("note"), file=body.get("file"))
     )
 
 
@@ -517,8 +521,12 @@ def _unmerged(case: Case, entry: Entry) -> None:
 
 @_on("reopened")
 def _reopened(case: Case, entry: Entry) -> None:
+    """Promises start anew; ``again``: a new alarm, so everyone is told again."""
     case.closed_at = case.false_alarm = case.outcome = None
+    case.times_reopened += 1
     for name in ("closed", "rejected", "verified"):
         case.milestones.pop(name, None)
     case.milestones.setdefault("reopened", entry.at)
-    _add_promises(case, entry.body)
+    case.promises = {name: Promise(due=due) for name, due in entry.body.get("promises", {}).items()}
+    if entry.body.get("again"):
+        case.steps, case.roles, case.asked = {}, {}, None

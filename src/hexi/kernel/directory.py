@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from hexi.kernel.clock import LOCAL, Duration, Instant, parse_duration, to_datetime
-from hexi.kernel.hours import is_open, parse_hours
+from hexi.kernel.hours import closes_at, is_open, parse_hours
 from hexi.kernel.place import Level, Location, Point
 from hexi.kernel.record import Record
 
@@ -142,7 +142,8 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     addresses: tuple[Address, ...]
     language: str = "zh"
-    quiet: bool = False
+    quiet_until: Instant | None = None
+    """The end of the person's quiet hours, when it is quiet now; emergencies ignore it."""
 
 
 VIEWS: dict[str, type[Any]] = {
@@ -175,8 +176,15 @@ def recipient_of(ref: str, entry: Entry, at: Instant) -> Recipient:
         name=entry.name or ref,
         addresses=entry.addresses + tuple(extra),
         language=entry.language,
-        quiet=bool(entry.quiet_hours) and is_open(parse_hours(entry.quiet_hours or ""), at),
+        quiet_until=_quiet_until(entry, at),
     )
+
+
+def _quiet_until(entry: Entry, at: Instant) -> Instant | None:
+    if not entry.quiet_hours:
+        return None
+    hours = parse_hours(entry.quiet_hours)
+    return closes_at(hours, at) if is_open(hours, at) else None
 
 
 def home_of(person: Person) -> Location | None:

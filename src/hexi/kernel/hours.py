@@ -6,7 +6,7 @@ import re
 from datetime import time
 from typing import NamedTuple
 
-from hexi.kernel.clock import LOCAL, Instant, to_datetime
+from hexi.kernel.clock import LOCAL, MINUTE, Instant, to_datetime
 
 _DAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 _RULE = re.compile(r"(?:([A-Z][a-z](?:[-,][A-Z][a-z])*)\s+)?(\d\d:\d\d)-(\d\d:\d\d)")
@@ -68,3 +68,12 @@ def is_open(hours: Hours, at: Instant) -> bool:
     moment = to_datetime(at, LOCAL)
     minute = moment.hour * 60 + moment.minute
     return any(span.covers(moment.weekday(), minute) for span in hours)
+
+
+def closes_at(hours: Hours, at: Instant) -> Instant:
+    """The first whole minute, within a week, at which it is no longer open; ``at`` itself if it is closed."""
+    minute = at - at % MINUTE
+    for ahead in range(7 * 24 * 60):
+        if not is_open(hours, minute + ahead * MINUTE):
+            return max(at, minute + ahead * MINUTE)
+    return at

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from hexi.kernel.case import Case
-from hexi.kernel.clock import Instant, local_day
+from hexi.kernel.clock import local_day
 from hexi.kernel.condition import Condition
 from hexi.kernel.scenario import IndicatorRule
 from hexi.kernel.text import Text
@@ -24,6 +24,9 @@ _SPANS = {
     "handled_in": "handled",
     "closed_in": "closed",
 }
+_PROMISED_WITH = {"told": "acknowledged", "answered": "acknowledged"}
+"""Milestones without a promise of their own are overdue with this one."""
+
 CASE_NAMES = frozenset(
     {
         *_SPANS,
@@ -114,11 +117,11 @@ class Meter:
         self.indicator = indicator
         self._where = Condition(indicator.rule.where) if indicator.rule.where else None
 
-    def measure(self, case: Case, values: dict[str, Any], now: Instant) -> Measure | None:
+    def measure(self, case: Case, values: dict[str, Any]) -> Measure | None:
         """The case's part; None when it is not counted here at all."""
         if not self.indicator.covers(case):
             return None
-        hit, value = self._judge(case, values, now)
+        hit, value = self._judge(case, values)
         return Measure(
             indicator=self.indicator.id,
             case_id=case.id,
@@ -130,7 +133,7 @@ class Meter:
             value=value,
         )
 
-    def _judge(self, case: Case, values: dict[str, Any], now: Instant) -> tuple[int | None, float | None]:
+    def _judge(self, case: Case, values: dict[str, Any]) -> tuple[int | None, float | None]:
         rule = self.indicator.rule
         if rule.measure == "open_now" and not case.is_open:
             return 0, None
@@ -141,14 +144,15 @@ class Meter:
             return 1, None
         missing = (self._where.names & CASE_NAMES) - values.keys()
         if missing:
-            return (0 if any(_overdue(case, name, now) for name in missing) else None), None
+            return (0 if any(_overdue(case, name) for name in missing) else None), None
         return int(self._where.judge(values).holds), None
 
 
-def _overdue(case: Case, name: str, now: Instant) -> bool:
-    """Whether a milestone that is not there was due: its promise passed, or the case is over."""
-    promise = case.promises.get(_SPANS.get(name, ""))
-    return not case.is_open or (promise is not None and promise.due <= now)
+def _overdue(case: Case, name: str) -> bool:
+    """Whether a milestone that is not there was due: its promise was missed, or the case is over."""
+    milestone = _SPANS.get(name, "")
+    promise = case.promises.get(_PROMISED_WITH.get(milestone, milestone))
+    return not case.is_open or (promise is not None and promise.missed is not None)
 
 
 def figure(rule: IndicatorRule, indicator: str, rows: Iterable[tuple[int | None, float | None]]) -> Figure:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from math import asin, cos, radians, sin, sqrt
+from typing import Any
 
 import msgspec
 
@@ -67,6 +69,17 @@ class Walk(msgspec.Struct, frozen=True):
 
     metres: float
     seconds: float
+
+
+def point_in(data: Mapping[str, Any]) -> Point | None:
+    """The position in a signal's or an act's data; None when there is none, or one that cannot be."""
+    lon, lat = data.get("lon"), data.get("lat")
+    if isinstance(lon, bool) or isinstance(lat, bool):
+        return None
+    if not isinstance(lon, int | float) or not isinstance(lat, int | float):
+        return None
+    possible = -180 <= lon <= 180 and -90 <= lat <= 90 and (lon, lat) != (0, 0)
+    return Point(float(lon), float(lat)) if possible else None
 
 
 def distance_m(a: Point, b: Point) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -20,6 +20,17 @@ from hexi.kernel.place import Location, Point
 from hexi.kernel.record import Record
 from hexi.kernel.response import Notice, Receipt
 from hexi.kernel.signal import Signal
+
+
+class StoreError(Exception):
+    """The database could not do its work, through no fault of the statement.
+
+    ``kind``: ``locked`` (another writer, try again), ``full`` (no space left) or ``broken``.
+    """
+
+    def __init__(self, message: str, *, kind: Literal["locked", "full", "broken"]) -> None:
+        super().__init__(message)
+        self.kind: Literal["locked", "full", "broken"] = kind
 
 
 class Known(StrEnum):
@@ -144,6 +155,10 @@ class Cases(Protocol):
         """The case that holds a key: an open one, one closed within its time, else ``case_id``."""
         ...
 
+    def holder(self, key: str) -> str | None:
+        """The case that holds a key now, open or not long closed."""
+        ...
+
     def release_fold(self, key: str, until: Instant) -> None:
         """The case of the key has closed; signals fold into it until an instant."""
         ...
@@ -198,6 +213,10 @@ class Deadlines(Protocol):
 
     def pending(self) -> int:
         """How many there are."""
+        ...
+
+    def next_due(self) -> Instant | None:
+        """When the earliest falls due."""
         ...
 
     def shift(self, kinds: Sequence[str], before: Instant, to: Instant) -> int:

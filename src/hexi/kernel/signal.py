@@ -69,10 +69,20 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
+def encode_data(data: dict[str, Any]) -> bytes:
+    """The data as JSON with its keys in order, so that equal data give equal bytes."""
+    return _encode(data)
+
+
+def digest_of(signal: Signal, data: bytes) -> int:
+    """The ``digest`` of a signal whose data are encoded already."""
+    said = f"{signal.kind}\n{signal.subject}\n{signal.time}\n".encode() + data
+    return int.from_bytes(blake2b(said, digest_size=8).digest(), "big", signed=True)
+
+
 def digest(signal: Signal) -> int:
     """A signed 64-bit fingerprint of what the sender said, to notice a reused id."""
-    said = _encode((signal.kind, signal.subject, signal.time, signal.data))
-    return int.from_bytes(blake2b(said, digest_size=8).digest(), "big", signed=True)
+    return digest_of(signal, encode_data(signal.data))
 
 
 def is_sos_kind(kind: str) -> bool:

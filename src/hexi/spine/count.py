@@ -1,0 +1,34 @@
+"""Count: each changed case's part in each indicator, in the same transaction; figures and their cases."""
+
+from __future__ import annotations
+
+from hexi.kernel.case import Case
+from hexi.kernel.catalogue import Catalogue
+from hexi.kernel.indicator import Figure, Measure, case_values, figure
+from hexi.kernel.ports import MeasureFilter, Transaction
+
+
+def measure(catalogue: Catalogue, case: Case) -> list[Measure]:
+    """What one case contributes to every indicator that covers it."""
+    values = case_values(case)
+    found = (meter.measure(case, values) for meter in catalogue.meters)
+    return [part for part in found if part]
+
+
+def count(tx: Transaction, catalogue: Catalogue, case: Case) -> None:
+    """Bring what is measured of a case up to date."""
+    tx.measures.put(measure(catalogue, case), case.id)
+
+
+def read(tx: Transaction, catalogue: Catalogue, indicator: str, wanted: MeasureFilter) -> Figure:
+    """One figure, for a place and a period."""
+    rows = tx.measures.rows(indicator, wanted)
+    return figure(catalogue.indicators[indicator].rule, indicator, ((m.hit, m.value) for m in rows))
+
+
+def cases_behind(
+    tx: Transaction, indicator: str, wanted: MeasureFilter, *, hit: bool | None = None
+) -> list[str]:
+    """The cases a figure counts: all decided ones, or only the hits, or only the misses."""
+    rows = [m for m in tx.measures.rows(indicator, wanted) if m.hit is not None]
+    return [m.case_id for m in rows if hit is None or bool(m.hit) is hit]

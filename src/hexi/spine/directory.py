@@ -1,0 +1,149 @@
+"""Finding people: owners of devices, contacts, desks, the nearest open centre."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from hexi.kernel.case import Case
+from hexi.kernel.clock import Instant
+from hexi.kernel.directory import (
+    VIEWS,
+    Centre,
+    Contact,
+    Device,
+    Entry,
+    Person,
+    Recipient,
+    Roster,
+    recipient_of,
+    view,
+)
+from hexi.kernel.hours import is_open, parse_hours
+from hexi.kernel.place import UPWARD, Level, Point, Walk, walk
+from hexi.kernel.ports import Transaction
+from hexi.kernel.record import split_ref
+
+_View = TypeVar("_View")
+
+
+class Directory:
+    """Typed look-ups for one transaction."""
+
+    def __init__(self, tx: Transaction, now: Instant) -> None:
+        self._tx = tx
+        self._now = now
+        self._seen: dict[str, object] = {}
+
+    def _get(self, kind: str, identity: str, as_type: type[_View]) -> _View | None:
+        ref = f"{kind}:{identity}"
+        if ref not in self._seen:
+            record = self._tx.records.get(kind, identity)
+            self._seen[ref] = view(record, as_type) if record else None
+        found = self._seen[ref]
+        return found if isinstance(found, as_type) else None
+
+    def person(self, identity: str) -> Person | None:
+        """A person by id."""
+        return self._get("person", identity, Person)
+
+    def device(self, identity: str) -> Device | None:
+        """A device by id."""
+        return self._get("device", identity, Device)
+
+    def roster(self, level: Level, code: str | None) -> Roster | None:
+        """The duty desk of a place."""
+        identity = "district" if level is Level.DISTRICT else f"{level.value}-{code}"
+        return self._get("roster", identity, Roster)
+
+    def contacts(self, person: str) -> list[Contact]:
+        """A person's contacts in their order."""
+        records = self._tx.records.linked("contact", "person", person)
+        return sorted((view(r, Contact) for r in records), key=lambda c: (c.order, c.id))
+
+    def centres(self, near: Point) -> list[tuple[Walk, Centre]]:
+        """Service centres that are open now, the shortest walk first."""
+        every = [view(r, Centre) for r in self._tx.records.find("centre", limit=1_000)]
+        open_now = [c for c in every if is_open(parse_hours(c.hours), self._now)]
+        return sorted(
+            ((walk(Point(c.lon, c.lat), near), c) for c in open_now), key=lambda pair: pair[0].seconds
+        )
+
+    def recipient(self, ref: str) -> Recipient | None:
+        """Anyone by reference, with the addresses to tell them by."""
+        kind, identity = split_ref(ref)
+        entry = self._get(kind, identity, VIEWS.get(kind, Entry))
+        return recipient_of(ref, entry, self._now) if isinstance(entry, Entry) else None
+
+    def desk(self, level: Level, case: Case) -> list[Recipient]:
+        """The staffed desk of a level: whoever is on duty and the desk itself; else the next level up."""
+        step: Level | None = level
+        while step:
+            roster = self.roster(step, case.place.code(step))
+            if roster and roster.staffed:
+                return self._at_desk(roster)
+            step = UPWARD[step]
+        return []
+
+    def _at_desk(self, roster: Roster) -> list[Recipient]:
+        people = [self.recipient(f"person:{identity}") for identity in roster.people(self._now)]
+        desk = [recipient_of(f"roster:{roster.id}", roster, self._now)]
+        return desk + [person for person in people if person]
+
+
+Resolver = Callable[[Directory, Case], list[Recipient]]
+
+
+def _subject(directory: Directory, case: Case) -> list[Recipient]:
+    found = directory.recipient(case.subject) if case.subject else None
+    return [found] if found else []
+
+
+def _contacts(directory: Directory, case: Case) -> list[Recipient]:
+    if not case.subject or not case.subject.startswith("person:"):
+        return []
+    contacts = directory.contacts(split_ref(case.subject)[1])
+    found = [directory.recipient(f"contact:{contact.id}") for contact in contacts]
+    return [recipient for recipient in found if recipient]
+
+
+def _steward(directory: Directory, case: Case) -> list[Recipient]:
+    if not case.subject or not case.subject.startswith("person:"):
+        return []
+    person = directory.person(split_ref(case.subject)[1])
+    found = directory.recipient(f"person:{person.steward}") if person and person.steward else None
+    return [found] if found else []
+
+
+def _nearest_centre(directory: Directory, case: Case) -> list[Recipient]:
+    if case.place.point is None:
+        return []
+    for _, centre in directory.centres(case.place.point):
+        found = directory.recipient(f"centre:{centre.id}")
+        return [found] if found else []
+    return []
+
+
+def _desk(level: Level) -> Resolver:
+    return lambda directory, case: directory.desk(level, case)
+
+
+WHO: dict[str, Resolver] = {
+    "subject": _subject,
+    "subject.contacts": _contacts,
+    "subject.steward": _steward,
+    "nearest:service_centre": _nearest_centre,
+    **{f"{level.value}.duty": _desk(level) for level in Level if level is not Level.BUILDING},
+}
+"""The recipients a scenario may name; also ``unit:<id>``, ``person:<id>`` and a pack's own."""
+
+
+def resolve(expression: str, directory: Directory, case: Case) -> list[Recipient]:
+    """Whom an expression of ``tell`` means for a case; empty when there is nobody."""
+    known = WHO.get(expression)
+    if known:
+        return known(directory, case)
+    if ":" in expression:
+        found = directory.recipient(expression)
+        return [found] if found else []
+    return []

@@ -1,0 +1,89 @@
+"""Open: a signal opens a case, or joins the one its matter already has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from hexi.kernel.ids import case_id
+from hexi.kernel.place import Level
+from hexi.kernel.scenario import Scenario
+from hexi.kernel.signal import Signal
+from hexi.spine import ask, notify
+from hexi.spine.close import rearm, reopen
+from hexi.spine.scene import Scene, fold_key
+from hexi.spine.work import CaseFile, Work
+
+
+def open_or_join(work: Work, scenario: Scenario, scene: Scene) -> str:
+    """The case the signal went to."""
+    key = fold_key(scenario, scene)
+    fresh = case_id(work.now, work.random)
+    holder = work.tx.cases.fold(key, fresh, work.now)
+    file = work.case(holder) if holder != fresh else None
+    if file is None:
+        _open(work, scenario, scene, key, fresh)
+        return fresh
+    _join(work, scenario, scene, file)
+    return holder
+
+
+def _open(work: Work, scenario: Scenario, scene: Scene, key: str, identity: str) -> None:
+    file = work.new_case(identity)
+    file.log(
+        "reported",
+        fold_key=key,
+        matter=scenario.matter,
+        subject=scene.subject,
+        device=scene.device_ref,
+        place=msgspec.to_builtins(scene.place),
+        drill=scene.drill,
+        level=Level.COMMUNITY,
+        **_demands(scenario, scene.signal),
+        **_said(scene.signal),
+    )
+    rearm(work, file)
+    if scenario.ask and not work.catalogue.is_sos(scene.signal.kind):
+        ask.start(work, file, scenario)
+    else:
+        notify.dispatch(work, file, scenario)
+
+
+def _demands(scenario: Scenario, signal: Signal) -> dict[str, Any]:
+    return {
+        "scenario": scenario.id,
+        "version": scenario.version,
+        "severity": scenario.case.severity,
+        "promises": {name: signal.received + length for name, length in scenario.case.deadlines.items()},
+        "evidence": list(scenario.case.evidence),
+    }
+
+
+def _said(signal: Signal) -> dict[str, Any]:
+    """The signal as the log keeps it: enough to rebuild, without a person's own words."""
+    kept = {
+        "id": signal.id,
+        "source": signal.source,
+        "kind": signal.kind,
+        "received": signal.received,
+        "time": signal.time,
+        "subject": signal.subject,
+        "data": signal.data,
+    }
+    return {"signal": kept, "flags": list(signal.flags)}
+
+
+def _join(work: Work, scenario: Scenario, scene: Scene, file: CaseFile) -> None:
+    """Another signal of the matter: it may raise the case and start missing steps, never lower it."""
+    if not file.case.is_open:
+        reopen(work, file, by="system", reason=scene.signal.kind)
+    file.log("joined", scenario=scenario.id, **_said(scene.signal))
+    known = scenario.id in file.case.scenarios
+    if not known:
+        file.log("raised", **_demands(scenario, scene.signal))
+        rearm(work, file)
+    if file.case.asked == "waiting" and not scenario.ask:
+        ask.go_on(work, file, "overtaken")
+    if not known and file.case.asked != "waiting":
+        notify.dispatch(work, file, scenario)

@@ -1,0 +1,30 @@
+"""Platform: what the doors (connectors, screens) are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hexi.kernel.clock import Clock
+from hexi.kernel.ports import Files, Locator, Store
+from hexi.spine.hub import Hub
+from hexi.spine.intake import Intake
+from hexi.spine.links import Links
+from hexi.spine.spine import Spine
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The running platform. Reading goes to ``store.read()``, every change through ``intake``."""
+
+    store: Store
+    clock: Clock
+    spine: Spine
+    intake: Intake
+    hub: Hub
+    files: Files
+    locator: Locator
+    links: Links
+    secret: str
+    base_url: str
+    demo: bool
+    version: str

@@ -1,0 +1,115 @@
+"""Watch: silence, absence and sequences, all as deadline rows."""
+
+from __future__ import annotations
+
+from hexi.kernel.catalogue import BACK, SILENT
+from hexi.kernel.clock import Instant, next_local, parse_time_of_day
+from hexi.kernel.deadline import Deadline, DeadlineKind
+from hexi.kernel.scenario import Scenario
+from hexi.spine.scene import Scene
+from hexi.spine.work import Work
+
+
+def notice(work: Work, scene: Scene) -> None:
+    """A signal begins or completes a sequence, or is something that was expected."""
+    kind = scene.signal.kind
+    for scenario in work.catalogue.following(kind):
+        work.tx.deadlines.cancel([_sequence_key(scenario, scene)])
+    for scenario in work.catalogue.starting(kind):
+        _begin(work, scenario, scene)
+    for scenario in work.catalogue.expecting(kind):
+        _expect(work, scenario, scene)
+
+
+def _sequence_key(scenario: Scenario, scene: Scene) -> str:
+    by = scenario.sequence.by if scenario.sequence else "subject"
+    who = scene.device_ref if by == "device" else scene.subject
+    return f"sequence/{scenario.id}/{who or scene.signal.source}"
+
+
+def _begin(work: Work, scenario: Scenario, scene: Scene) -> None:
+    if scenario.sequence is None:
+        return
+    body = {"scenario": scenario.id, "subject": scene.device_ref or scene.subject, "data": scene.signal.data}
+    work.tx.deadlines.arm(
+        [
+            Deadline(
+                key=_sequence_key(scenario, scene),
+                due_at=work.now + scenario.sequence.within,
+                kind=DeadlineKind.SEQUENCE,
+                body=body,
+            )
+        ]
+    )
+
+
+def _expect(work: Work, scenario: Scenario, scene: Scene) -> None:
+    """Remember that it was seen, and look again when its hours end."""
+    if scenario.absence is None or not scene.subject:
+        return
+    key = f"absence/{scenario.id}/{scene.subject}"
+    work.memory.heard[key] = work.now
+    if key not in work.memory.armed:
+        work.memory.armed.add(key)
+        _arm_absence(work, scenario, scene.subject)
+
+
+def _arm_absence(work: Work, scenario: Scenario, subject: str) -> None:
+    rule = scenario.absence
+    if rule is None:
+        return
+    due = next_local(work.now, parse_time_of_day(rule.until))
+    body = {"scenario": scenario.id, "subject": subject}
+    key = f"absence/{scenario.id}/{subject}"
+    work.tx.deadlines.arm([Deadline(key=key, due_at=due, kind=DeadlineKind.ABSENCE, body=body)])
+
+
+def sequence_due(work: Work, deadline: Deadline) -> None:
+    """The second signal did not come."""
+    body = deadline.body
+    work.derive(f"sequence.{body['scenario']}", body["subject"] or "", **body["data"])
+
+
+def absence_due(work: Work, deadline: Deadline) -> None:
+    """The hours have ended: was it seen in them? Look again tomorrow either way."""
+    scenario = work.catalogue.scenarios.get(deadline.body["scenario"])
+    if scenario is None or scenario.absence is None:
+        return
+    subject = deadline.body["subject"]
+    hours_began = next_local(deadline.due_at - 86_400_000, parse_time_of_day(scenario.absence.since))
+    seen = last_heard(work, deadline.key)
+    if seen is None or seen < hours_began:
+        work.derive(f"absence.{scenario.id}", subject, last_seen=seen or 0)
+    _arm_absence(work, scenario, subject)
+
+
+def silence_due(work: Work, deadline: Deadline) -> None:
+    """A device should have been heard by now. After our own outage it gets a whole interval again."""
+    identity = deadline.key.removeprefix("silence/device:")
+    device = work.directory.device(identity)
+    if device is None or device.silent_after is None:
+        return
+    subject = f"device:{identity}"
+    heard = last_heard(work, subject)
+    last = max(heard or 0, deadline.body.get("since", 0), work.memory.ready_at)
+    silent = last + device.silent_after <= work.now
+    was_silent = deadline.body.get("silent", False)
+    if silent and not was_silent:
+        work.derive(SILENT, subject, last_heard=heard or 0)
+    elif was_silent and not silent:
+        work.derive(BACK, subject)
+    due = work.now + device.silent_after if silent else last + device.silent_after
+    work.tx.deadlines.arm([silence(subject, due, silent=silent)])
+
+
+def silence(subject: str, due: Instant, *, silent: bool = False, since: Instant = 0) -> Deadline:
+    """The deadline that looks after one device."""
+    body = {"silent": silent, "since": since}
+    return Deadline(key=f"silence/{subject}", due_at=due, kind=DeadlineKind.SILENCE, body=body)
+
+
+def last_heard(work: Work, key: str) -> Instant | None:
+    """When a key was last heard, also when it is not yet written."""
+    written = work.tx.heard.last(key)
+    fresh = work.memory.heard.get(key)
+    return max(written or 0, fresh or 0) or None

@@ -1,0 +1,137 @@
+"""One transaction's worth of work: what is being changed, and what follows from it after the commit."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from hexi.kernel.case import Case, Entry, apply
+from hexi.kernel.catalogue import Catalogue
+from hexi.kernel.clock import Instant
+from hexi.kernel.ports import Locator, Random, Transaction
+from hexi.kernel.response import Notice
+from hexi.kernel.signal import Signal
+from hexi.kernel.text import Text
+from hexi.spine.directory import Directory
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one signal. ``fate``: accepted, repeat, or refused (an act that is not allowed)."""
+
+    source: str
+    id: str
+    fate: str
+    case_id: str | None = None
+    flags: tuple[str, ...] = ()
+    error: Text | None = None
+
+
+class Outcome(msgspec.Struct):
+    """What a transaction has led to; acted upon only after its commit."""
+
+    taken: list[Taken] = []
+    notices: list[Notice] = []
+    changed: dict[str, int] = {}
+    """Case id -> its new version."""
+    opened: int = 0
+    lateness: list[int] = []
+    """Milliseconds after its due time at which each deadline was handled."""
+
+
+class Memory:
+    """What the spine keeps between transactions; all of it can be lost without harm."""
+
+    def __init__(self, ready_at: Instant) -> None:
+        self.ready_at = ready_at
+        self.heard: dict[str, Instant] = {}
+        self.heard_written: Instant = 0
+        self.armed: set[str] = set()
+        self.known: dict[str, bool] = {}
+        self.revision = -1
+
+    def refresh(self, revision: int) -> None:
+        """Forget what was known of records that have since changed."""
+        if revision != self.revision:
+            self.revision = revision
+            self.known = {}
+
+
+class Means(NamedTuple):
+    """What every transaction works with."""
+
+    catalogue: Catalogue
+    locator: Locator
+    random: Random
+    memory: Memory
+
+
+class RefusedError(Exception):
+    """An act that the case does not allow now; ``reason`` says why, in both languages."""
+
+    def __init__(self, zh: str, en: str) -> None:
+        super().__init__(en)
+        self.reason = Text(zh=zh, en=en)
+
+
+class CaseFile:
+    """A case on the table: its fold so far, and the entries this transaction adds."""
+
+    def __init__(self, case: Case, now: Instant) -> None:
+        self.case = case
+        self.fresh: list[Entry] = []
+        self._now = now
+
+    def log(self, kind: str, by: str = "system", via: str = "", **body: Any) -> None:
+        """Append an entry and fold it in at once."""
+        entry = Entry(seq=self.case.version + 1, at=self._now, kind=kind, by=by, via=via, body=body)
+        apply(self.case, entry)
+        self.fresh.append(entry)
+
+
+class Work:
+    """The table on which one transaction is prepared."""
+
+    def __init__(self, tx: Transaction, now: Instant, means: Means) -> None:
+        self.tx = tx
+        self.now = now
+        self.catalogue = means.catalogue
+        self.locator = means.locator
+        self.random = means.random
+        self.memory = means.memory
+        self.outcome = Outcome()
+        self.directory = Directory(tx, now)
+        self.derived: list[Signal] = []
+        self.files: dict[str, CaseFile] = {}
+
+    def case(self, case_id: str) -> CaseFile | None:
+        """A case by id, loaded once in a transaction."""
+        known = self.files.get(case_id)
+        if known is None:
+            case = self.tx.cases.get(case_id)
+            if case is None:
+                return None
+            known = self.files[case_id] = CaseFile(case, self.now)
+        return known
+
+    def new_case(self, case_id: str) -> CaseFile:
+        """An empty case."""
+        file = self.files[case_id] = CaseFile(Case(id=case_id), self.now)
+        self.outcome.opened += 1
+        return file
+
+    def knows(self, ref: str) -> bool:
+        """Whether the directory has a record; asked for every quiet signal, so it is remembered."""
+        known = self.memory.known.get(ref)
+        if known is None:
+            kind, _, identity = ref.partition(":")
+            known = self.memory.known[ref] = self.tx.records.get(kind, identity) is not None
+        return known
+
+    def derive(self, kind: str, subject: str, **data: Any) -> None:
+        """Let a signal of our own follow, in the same transaction."""
+        source = "hexi:spine"
+        identity = f"{kind}/{subject}/{self.now}/{len(self.derived)}"
+        self.derived.append(
+            Signal(id=identity, source=source, kind=kind, received=self.now, subject=subject, data=data)
+        )
