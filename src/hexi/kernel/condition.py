@@ -14,6 +14,17 @@ SIGNAL_NAMES = frozenset({"data", "signal", "subject", "device", "place", "local
 """What a scenario's ``when`` may speak of."""
 
 
+FUNCTIONS = frozenset(
+    {
+        *("size", "has", "type", "dyn", "bool", "bytes", "double", "int", "string", "uint"),
+        *("contains", "startsWith", "endsWith", "matches", "duration", "timestamp"),
+        *("getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear"),
+        *("getHours", "getMinutes", "getSeconds", "getMilliseconds"),
+    }
+)
+"""The functions of CEL itself; a pack's predicates come beside them."""
+
+
 class Verdict(NamedTuple):
     """Whether a condition holds, and the error that made it hold by default."""
 
@@ -24,7 +35,7 @@ class Verdict(NamedTuple):
 class Condition:
     """A compiled CEL expression."""
 
-    __slots__ = ("_program", "names", "text")
+    __slots__ = ("_program", "functions", "names", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -33,6 +44,7 @@ class Condition:
         except ValueError as error:
             raise ValueError(f"not a condition: {text!r}: {error}") from error
         self.names = frozenset(self._program.variables())
+        self.functions = frozenset(name for name in self._program.functions() if name.isidentifier())
 
     def judge(self, context: cel.Context | Mapping[str, Any]) -> Verdict:
         """Evaluate; what cannot be decided holds, with the error beside it."""
