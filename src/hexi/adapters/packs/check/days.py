@@ -1,0 +1,41 @@
+"""Promises about the simulated day, which is a pack's test; and how finished a scenario is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from hexi.adapters.packs.check.item import Item, Whole
+from hexi.adapters.packs.load import Source
+from hexi.adapters.packs.problem import Problem
+
+Tier = Literal["bronze", "silver", "gold"]
+
+
+def every_scenario_is_played(whole: Whole) -> Iterator[Problem]:
+    """Each scenario is named in its pack's ``day.toml``."""
+    for source in whole.sources:
+        named = _words(source.day)
+        for file, scenario in source.scenarios.items():
+            if scenario.id not in named:
+                yield Item(scenario, file, source).doubtful(
+                    "id", "day.toml 没有演练它（铜级）", "no day.toml plays it yet (bronze)"
+                )
+
+
+def tier(source: Source, item: Item) -> Tier:
+    """Bronze loads and explains, silver is played by the day, gold is counted and guided too."""
+    scenario = item.scenario
+    if scenario.id not in _words(source.day):
+        return "bronze"
+    counted = bool(scenario.indicator or source.manifest.indicator)
+    return "gold" if counted and scenario.guidance else "silver"
+
+
+def _words(value: Any) -> set[str]:
+    """Every string of a table, however deep."""
+    if isinstance(value, str):
+        return {value}
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    return set().union(*map(_words, value)) if isinstance(value, list) else set()
