@@ -1,0 +1,95 @@
+"""Copying a database while it is in use, and putting a copy back."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from hexi.adapters.sql.schema import SCHEMA
+
+_PAGES = 2_000
+_BREAK_S = 0.005
+"""Between chunks other processes may write; ours may at any time."""
+
+
+class BackupError(Exception):
+    """The copy could not be made or is not one of ours."""
+
+
+def backup(url: str, to: Path) -> None:
+    """Copy a SQLite database, also while it is being written, to one file that appears when it is whole.
+
+    BackupError for PostgreSQL (use ``pg_dump``) and when the copy fails. Evidence files are a
+    folder of their own: copy it after the database, so that no case names a missing file.
+    """
+    source = _file_of(url)
+    if not source.exists():
+        raise BackupError(f"there is no database at {source}")
+    _copy(source, to)
+
+
+def restore(url: str, source: Path) -> None:
+    """Put a backup in the place of a database that no process has open.
+
+    BackupError when ``source`` is not a whole database of this build or an earlier one.
+    """
+    target = _file_of(url)
+    _check(source)
+    _copy(source, target)
+    for suffix in ("-wal", "-shm"):
+        target.with_name(target.name + suffix).unlink(missing_ok=True)
+
+
+def _file_of(url: str) -> Path:
+    address = make_url(url)
+    if address.get_backend_name() != "sqlite":
+        raise BackupError("PostgreSQL is backed up with its own tool: pg_dump (restore: pg_restore)")
+    if address.database in {None, "", ":memory:"}:
+        raise BackupError("a database in memory has no file")
+    return Path(str(address.database))
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Through a temporary file beside the target, renamed when it is on the disk."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(target.name + ".part")
+    temporary.unlink(missing_ok=True)
+    try:
+        with closing(sqlite3.connect(source)) as whole, closing(sqlite3.connect(temporary)) as copy:
+            whole.execute("BEGIN")
+            whole.execute("SELECT count(*) FROM sqlite_master")
+            whole.backup(copy, pages=_PAGES, sleep=_BREAK_S)
+            copy.execute("PRAGMA journal_mode = DELETE")
+        _sync(temporary)
+        temporary.replace(target)
+        _sync(target.parent)
+    except (sqlite3.Error, OSError) as error:
+        temporary.unlink(missing_ok=True)
+        raise BackupError(f"{source} -> {target}: {error}") from error
+
+
+def _check(source: Path) -> None:
+    if not source.exists():
+        raise BackupError(f"there is no backup at {source}")
+    try:
+        with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as copy:
+            state = copy.execute("PRAGMA quick_check").fetchone()[0]
+            version = copy.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+    except (sqlite3.Error, TypeError) as error:
+        raise BackupError(f"{source} is not a database of hexi: {error}") from error
+    if state != "ok":
+        raise BackupError(f"{source} is damaged: {state}")
+    if version > SCHEMA:
+        raise BackupError(f"{source} is at schema {version}, newer than this build's {SCHEMA}")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

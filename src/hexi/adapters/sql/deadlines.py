@@ -1,0 +1,89 @@
+"""What falls due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, delete, func, select, update
+
+from hexi.adapters.sql.link import replacing
+from hexi.adapters.sql.tables import deadline
+from hexi.adapters.sql.work import Work
+from hexi.kernel.clock import Instant
+from hexi.kernel.deadline import Deadline, DeadlineKind
+
+_encode = msgspec.json.Encoder().encode
+
+_ARM = replacing(deadline)
+_CANCEL = delete(deadline).where(deadline.c.key == bindparam("at_key"))
+_ALL = tuple(deadline.c)
+_DUE = (
+    select(deadline.c.key)
+    .where(deadline.c.due_at <= bindparam("now"))
+    .order_by(deadline.c.due_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+    .cte("due")
+)
+_CLAIM = delete(deadline).where(deadline.c.key.in_(select(_DUE.c.key))).returning(*_ALL)
+_OF_CASE = select(*_ALL).where(deadline.c.case_id == bindparam("case_id")).order_by(deadline.c.due_at)
+_PENDING = select(func.count()).select_from(deadline)
+
+
+class SqlDeadlines:
+    """``kernel.ports.Deadlines``."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._owed = work.buffer(self._write)
+
+    def arm(self, deadlines: Iterable[Deadline]) -> None:
+        """Set deadlines; one with a known key moves."""
+        for d in deadlines:
+            body = _encode(d.body).decode()
+            self._owed[d.key] = (d.key, d.due_at, d.kind.value, d.case_id, body)
+
+    def cancel(self, keys: Iterable[str]) -> None:
+        """Drop deadlines by key; unknown keys are fine."""
+        for key in keys:
+            self._owed[key] = None
+
+    def claim(self, now: Instant, limit: int) -> list[Deadline]:
+        """Take out what is due, earliest first; another process never takes the same."""
+        self._work.flush(self._owed)
+        taken = [_deadline(row) for row in self._work.write(_CLAIM, now=now, most=limit)]
+        return sorted(taken, key=lambda d: (d.due_at, d.key))
+
+    def of_case(self, case_id: str) -> list[Deadline]:
+        """What is pending for a case."""
+        self._work.flush(self._owed)
+        return [_deadline(row) for row in self._work.link.run(_OF_CASE, case_id=case_id)]
+
+    def pending(self) -> int:
+        """How many there are."""
+        self._work.flush(self._owed)
+        return int(self._work.link.run(_PENDING).scalar_one())
+
+    def shift(self, kinds: Sequence[str], before: Instant, to: Instant) -> int:
+        """Move deadlines of some kinds that fell due in an outage; says how many."""
+        self._work.flush(self._owed)
+        self._work.settle()
+        late = (deadline.c.kind.in_(kinds), deadline.c.due_at < before)
+        return self._work.link.query(update(deadline).where(*late).values(due_at=to)).rowcount
+
+    def _write(self, owed: dict[str, tuple[Any, ...] | None]) -> None:
+        cancelled = [(key,) for key, row in owed.items() if row is None]
+        armed = [row for row in owed.values() if row is not None]
+        if cancelled:
+            self._work.link.many(_CANCEL, cancelled)
+        if armed:
+            self._work.link.many(_ARM, armed)
+
+
+def _deadline(row: Sequence[Any]) -> Deadline:
+    key, due_at, kind, case_id, body = row
+    return Deadline(
+        key=key, due_at=due_at, kind=DeadlineKind(kind), case_id=case_id, body=msgspec.json.decode(body)
+    )

@@ -1,0 +1,62 @@
+"""Each case's part in each indicator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, delete, select
+
+from hexi.adapters.sql.link import Upsert
+from hexi.adapters.sql.tables import measure
+from hexi.adapters.sql.work import Work
+from hexi.kernel.indicator import Measure
+from hexi.kernel.ports import MeasureFilter
+
+_CLEAR = delete(measure).where(measure.c.case_id == bindparam("of_case"))
+_ADD = Upsert(measure)
+_OF_CASE = select(measure).where(measure.c.case_id == bindparam("case_id")).order_by(measure.c.indicator)
+_NAMES = tuple(c.name for c in measure.c)
+
+
+class SqlMeasures:
+    """``kernel.ports.Measures``."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._owed = work.buffer(self._write)
+
+    def put(self, measures: Sequence[Measure], case_id: str) -> None:
+        """Replace what is measured of one case."""
+        self._owed[case_id] = [
+            (m.indicator, case_id, m.day, m.street, m.community, m.grid, m.hit, m.value) for m in measures
+        ]
+
+    def rows(self, indicator: str, wanted: MeasureFilter) -> list[Measure]:
+        """The measured cases of an indicator."""
+        self._work.flush(self._owed)
+        c = measure.c
+        query = select(measure).where(c.indicator == indicator)
+        if wanted.since is not None:
+            query = query.where(c.day >= wanted.since)
+        if wanted.until is not None:
+            query = query.where(c.day <= wanted.until)
+        for name in ("street", "community", "grid"):
+            if getattr(wanted, name) is not None:
+                query = query.where(c[name] == getattr(wanted, name))
+        return [_measure(row) for row in self._work.link.query(query.order_by(c.day, c.case_id))]
+
+    def of_case(self, case_id: str) -> list[Measure]:
+        """Every indicator a case counts in."""
+        self._work.flush(self._owed)
+        return [_measure(row) for row in self._work.link.run(_OF_CASE, case_id=case_id)]
+
+    def _write(self, owed: dict[str, list[tuple[Any, ...]]]) -> None:
+        self._work.link.many(_CLEAR, [(case_id,) for case_id in owed])
+        rows = [row for rows in owed.values() for row in rows]
+        if rows:
+            self._work.link.many(_ADD, rows)
+
+
+def _measure(row: Sequence[Any]) -> Measure:
+    return Measure(**dict(zip(_NAMES, row, strict=True)))

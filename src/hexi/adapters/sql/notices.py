@@ -1,0 +1,110 @@
+"""The outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, bindparam, literal_column, select, update
+
+from hexi.adapters.sql.link import ignoring
+from hexi.adapters.sql.tables import notice
+from hexi.adapters.sql.work import Work
+from hexi.kernel.clock import Instant
+from hexi.kernel.response import Notice, NoticeState
+from hexi.kernel.signal import Lane
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Notice).decode
+_LANES = {lane: number for number, lane in enumerate(Lane)}
+
+_ADD = ignoring(notice, skip=("seq",))
+_GET = select(notice.c.body).where(notice.c.id == bindparam("id"))
+_WAITING: ColumnElement[bool] = literal_column("state = 'waiting'")
+_UPDATE = (
+    update(notice)
+    .where(notice.c.id == bindparam("at_id"))
+    .values(
+        state=bindparam("to_state"),
+        lane=bindparam("to_lane"),
+        next_at=bindparam("to_next"),
+        body=bindparam("to_body"),
+    )
+)
+_OF_CASE = select(notice.c.body).where(notice.c.case_id == bindparam("case_id")).order_by(notice.c.seq)
+_OF_RECIPIENT = (
+    select(notice.c.body)
+    .where(notice.c.recipient == bindparam("ref"))
+    .order_by(notice.c.seq.desc())
+    .limit(bindparam("most"))
+)
+_DUE = (
+    select(notice.c.body)
+    .where(_WAITING, notice.c.next_at <= bindparam("now"))
+    .order_by(notice.c.lane, notice.c.next_at, notice.c.seq)
+    .limit(bindparam("most"))
+)
+_WAITING_OF = _OF_CASE.where(_WAITING)
+
+
+class SqlNotices:
+    """``kernel.ports.Notices``. The whole notice is one JSON text beside the columns it is found by."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._added = work.buffer(self._write_added)
+        self._changed = work.buffer(self._write_changed)
+
+    def add(self, notice: Notice) -> None:
+        """Owe a notice; the same id again changes nothing."""
+        if not self._added.holds(notice.id):
+            self._added[notice.id] = notice
+
+    def get(self, notice_id: str) -> Notice | None:
+        """One notice."""
+        changed = self._changed.get(notice_id)
+        if changed:
+            return changed
+        self._work.flush(self._added)
+        body = self._work.link.run(_GET, id=notice_id).scalar()
+        return None if body is None else _decode(body)
+
+    def update(self, notice: Notice) -> None:
+        """Store the notice's new state."""
+        self._changed[notice.id] = notice
+
+    def of_case(self, case_id: str) -> list[Notice]:
+        """All notices of a case, oldest first."""
+        return self._read(_OF_CASE, case_id=case_id)
+
+    def of_recipient(self, ref: str, limit: int) -> list[Notice]:
+        """The latest notices to one recipient."""
+        return self._read(_OF_RECIPIENT, ref=ref, most=limit)
+
+    def waiting(self, now: Instant, limit: int) -> list[Notice]:
+        """What is owed by now, SOS first: after a start, and for retries."""
+        return self._read(_DUE, now=now, most=limit)
+
+    def drop(self, case_id: str, recipients: Sequence[str] | None = None) -> int:
+        """Stop what still waits for a case; says how many."""
+        waiting = self._read(_WAITING_OF, case_id=case_id)
+        dropped = [n for n in waiting if recipients is None or n.recipient in recipients]
+        for n in dropped:
+            self.update(msgspec.structs.replace(n, state=NoticeState.DROPPED))
+        return len(dropped)
+
+    def _read(self, statement: Any, **values: Any) -> list[Notice]:
+        self._work.flush(self._added, self._changed)
+        return [_decode(body) for body in self._work.link.run(statement, **values).scalars()]
+
+    def _write_added(self, owed: dict[str, Notice]) -> None:
+        rows = [
+            (n.id, n.case_id, n.recipient, n.state.value, _LANES[n.lane], n.next_at, _encode(n).decode())
+            for n in owed.values()
+        ]
+        self._work.link.many(_ADD, rows)
+
+    def _write_changed(self, owed: dict[str, Notice]) -> None:
+        rows = [(n.state.value, _LANES[n.lane], n.next_at, _encode(n).decode(), n.id) for n in owed.values()]
+        self._work.link.many(_UPDATE, rows)

@@ -1,0 +1,41 @@
+"""The version of the tables, and bringing a database to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+SCHEMA = "0001"
+"""The revision this build works with."""
+
+_LOCK_PG = "SELECT pg_advisory_xact_lock(1751480425)"
+
+
+def version_of(connection: Connection) -> str | None:
+    """The revision a database stands at; None when it is empty."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def bring_up(connection: Connection) -> None:
+    """Run what is missing, inside the connection's transaction; ValueError for a newer database."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(_LOCK_PG)
+    present = version_of(connection)
+    if present == SCHEMA:
+        return
+    if present is not None and present > SCHEMA:
+        raise ValueError(f"the database is at schema {present}, newer than this build's {SCHEMA}")
+    _upgrade(connection)
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415 -- 0.2 s that a start on a current database does not spend
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, SCHEMA)
