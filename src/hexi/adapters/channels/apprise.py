@@ -34,6 +34,8 @@ class AppriseChannel:
         self._socket_seconds = timeout / SECOND / 2
         self._asset = AppriseAsset(app_id="hexi", async_mode=False, http_redirects=False)
         self._threads = ThreadPoolExecutor(threads, "apprise")
+        # Apprise loads its services with the first address, for half a second: no alarm shall wait for it.
+        self._threads.submit(Apprise.instantiate, "json://127.0.0.1")
 
     async def send(self, notice: Notice, link: str | None) -> Receipt:
         """L1 when Apprise says that the service took it; it tells neither why not nor anything more."""

@@ -57,7 +57,7 @@ class WebhookChannel:
     def __init__(self, clock: Clock, secret: str, timeout: Duration, url: str | None = None) -> None:
         self._clock = clock
         self._key = read_key(secret)
-        self._url = url
+        self._url = url and str(_read_url(url))
         seconds = timeout / SECOND
         self._extensions = {"timeout": {"connect": seconds, "read": seconds, "write": seconds}}
         self._pools: dict[str, httpx.AsyncHTTPTransport] = {}
@@ -65,9 +65,11 @@ class WebhookChannel:
 
     async def send(self, notice: Notice, link: str | None) -> Receipt:
         """L1 on any 2xx, at the moment the answer begins; nothing is believed beyond that."""
-        request = self._request(notice, link)
         try:
+            request = self._request(notice, link)
             response = await self._pool(request.url).handle_async_request(request)
+        except ValueError as error:
+            raise UndeliveredError(str(error), permanent=True) from None
         except httpx.TimeoutException:
             raise UndeliveredError("no answer in time") from None
         except httpx.HTTPError as error:
@@ -117,7 +119,7 @@ def _read_url(address: str) -> httpx.URL:
     except httpx.InvalidURL:
         url = httpx.URL("")
     if url.scheme not in {"http", "https"} or not url.host:
-        raise UndeliveredError("the address is not a web address", permanent=True)
+        raise ValueError("the address is not a web address")
     return url
 
 
