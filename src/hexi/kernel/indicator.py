@@ -149,7 +149,12 @@ class Meter:
 
 
 def _overdue(case: Case, name: str) -> bool:
-    """Whether a milestone that is not there was due: its promise was missed, or the case is over."""
+    """Whether a milestone that is not there was due: its promise was missed, or the case is over.
+
+    A case that ended before anybody was sent (the elder said to be well) owed none.
+    """
+    if "opened" not in case.milestones:
+        return False
     milestone = _SPANS.get(name, "")
     promise = case.promises.get(_PROMISED_WITH.get(milestone, milestone))
     return not case.is_open or (promise is not None and promise.missed is not None)

@@ -17,7 +17,7 @@ from hexi.kernel.clock import Instant
 from hexi.kernel.deadline import Deadline
 from hexi.kernel.indicator import Measure
 from hexi.kernel.place import Location, Point
-from hexi.kernel.record import Record
+from hexi.kernel.record import Record, RecordKind
 from hexi.kernel.response import Notice, Receipt
 from hexi.kernel.signal import Signal
 
@@ -454,6 +454,10 @@ class Store(Protocol):
 
     def read(self) -> AbstractContextManager[Transaction]:
         """A consistent view for reading, beside any writer."""
+        ...
+
+    def use_record_kinds(self, kinds: Mapping[str, RecordKind]) -> None:
+        """From now on, the references of these kinds can be asked by ``records.linked``."""
         ...
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hexi.kernel.case import ALLOWED, Act, Case
+from hexi.kernel.case import ALLOWED, Act, Case, Rung
 from hexi.kernel.clock import MINUTE, parse_duration
 from hexi.kernel.place import distance_m, point_in
 from hexi.kernel.record import Record
@@ -122,9 +122,22 @@ def _answer(doing: Doing, kind: str, **body: Any) -> None:
     role = doing.case.roles.get(doing.role)
     if role is None or doing.by not in getattr(role, kind):
         doing.log(kind, role=doing.role, **body)
+    _climb(doing, kind)
     doing.work.tx.notices.drop(doing.case.id, [doing.by])
     if doing.case.asked == "waiting":
         ask.go_on(doing.work, doing.file, "taken", doing.by, doing.via)
+
+
+_RUNG_OF = {"set_off": Rung.UNDER_WAY, "arrived": Rung.ARRIVED}
+
+
+def _climb(doing: Doing, kind: str) -> None:
+    """An answer that came through a notice is that notice's own evidence; no other rung follows from it."""
+    notice = doing.case.notices.get(str(doing.data.get("notice")))
+    rung = _RUNG_OF.get(kind, Rung.ANSWERED)
+    if notice and rung not in notice.rungs:
+        evidence = {"act": kind, "by": doing.by}
+        doing.log("receipt", notice=doing.data["notice"], rung=rung, at=doing.work.now, evidence=evidence)
 
 
 def _declined(doing: Doing) -> None:
@@ -272,15 +285,15 @@ def _verified(doing: Doing) -> None:
 def _closed(doing: Doing) -> None:
     """Closes only with the evidence that its scenarios ask for."""
     outcome = doing.text("outcome")
-    if outcome:
-        doing.log("evidence", type="outcome", note=doing.note(outcome))
-    missing = close.missing_evidence(doing.case)
+    missing = close.missing_evidence(doing.case, {"outcome"} if outcome else set())
     if missing:
         raise RefusedError(
             "还缺凭证：" + "、".join(close.EVIDENCE_NAMES.get(m, Text(zh=m, en=m)).zh for m in missing),
             "evidence is missing: "
             + ", ".join(close.EVIDENCE_NAMES.get(m, Text(zh=m, en=m)).en for m in missing),
         )
+    if outcome:
+        doing.log("evidence", type="outcome", note=doing.note(outcome))
     close.end(doing.work, doing.file, "closed", doing.by, doing.via, outcome="done")
 
 

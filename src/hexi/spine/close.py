@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from hexi.kernel.case import Case
@@ -26,9 +27,9 @@ EVIDENCE_NAMES = {
 _MILESTONE_OF = {"arrival": "arrived", "verified": "verified", "answer": "answered"}
 
 
-def missing_evidence(case: Case) -> list[str]:
-    """What the scenarios ask for and is not there yet."""
-    given = {evidence.type for evidence in case.evidence}
+def missing_evidence(case: Case, brought: Iterable[str] = ()) -> list[str]:
+    """What the scenarios ask for and neither is there yet nor comes with the closing act."""
+    given = {evidence.type for evidence in case.evidence} | set(brought)
     given |= {name for name, milestone in _MILESTONE_OF.items() if milestone in case.milestones}
     return [name for name in case.evidence_needed if name not in given]
 

@@ -102,6 +102,8 @@ class Spine:
                 work.tx.cases.save(file.case, file.fresh)
                 count(work.tx, work.catalogue, file.case)
                 work.outcome.changed[file.case.id] = file.case.version
+                if file.fresh[0].seq == 1:
+                    work.outcome.opened.append(file.case.severity)
 
     def _alone(self, job: Job, error: Exception) -> Outcome:
         if job.call:

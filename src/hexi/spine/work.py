@@ -34,7 +34,8 @@ class Outcome(msgspec.Struct):
     notices: list[Notice] = []
     changed: dict[str, int] = {}
     """Case id -> its new version."""
-    opened: int = 0
+    opened: list[str] = []
+    """The severity of each case that was opened."""
     lateness: list[int] = []
     """Milliseconds after its due time at which each deadline was handled."""
 
@@ -117,7 +118,6 @@ class Work:
     def new_case(self, case_id: str) -> CaseFile:
         """An empty case."""
         file = self.files[case_id] = CaseFile(Case(id=case_id), self.now)
-        self.outcome.opened += 1
         return file
 
     def knows(self, ref: str) -> bool:

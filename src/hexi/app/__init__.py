@@ -1,0 +1,5 @@
+"""Composition: settings -> adapters -> spine -> connectors -> web. The only room that knows everything."""
+
+from hexi.app.compose import App, open_app
+
+__all__ = ["App", "open_app"]

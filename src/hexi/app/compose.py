@@ -1,0 +1,134 @@
+"""Put the platform together from its settings, start it and stop it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hexi import __version__
+from hexi.adapters.channels import WaysOut
+from hexi.adapters.clock import SystemClock
+from hexi.adapters.files import FileStore
+from hexi.adapters.geo import read_index
+from hexi.adapters.metrics import Metrics
+from hexi.adapters.packs.load import Loaded, load_packs
+from hexi.adapters.sql import SqlStore, open_store
+from hexi.app.upkeep import Upkeep
+from hexi.app.watcher import MetricsWatcher
+from hexi.kernel.clock import Clock
+from hexi.kernel.response import Notice
+from hexi.settings import ChannelSettings, Settings, read_secret
+from hexi.spine.hub import Hub
+from hexi.spine.intake import Intake
+from hexi.spine.links import Links
+from hexi.spine.platform import Platform
+from hexi.spine.senders import Senders
+from hexi.spine.spine import Spine
+
+_INBOX = ChannelSettings(use="inbox")
+_ALWAYS = ("app", "desk")
+"""Ways that end on our own screens, so they need no setting."""
+
+_IN_A_DEMO = ("app", "call", "sms", "desk", "mail", "group")
+
+
+class App:
+    """A composed platform; ``start`` and ``stop`` on one event loop."""
+
+    def __init__(
+        self, settings: Settings, store: SqlStore, loaded: Loaded, *, demo: bool, clock: Clock
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.loaded = loaded
+        self.metrics = Metrics(__version__)
+        self._ways = WaysOut(_channels(settings, demo=demo), _secret_of(settings), clock)
+        secret = _secret(settings)
+        catalogue = loaded.catalogue()
+        with store.read() as tx:
+            locator = read_index(tx)
+        spine = Spine(store, clock, catalogue, locator, random.SystemRandom())
+        hub = Hub()
+        links = Links(secret, settings.address)
+        intake = Intake(spine, hub, self._hand, MetricsWatcher(self.metrics))
+        self.senders = Senders(self._ways.channels, intake.receipt, clock, links, self._ways.trunks)
+        self.platform = Platform(
+            store=store,
+            clock=clock,
+            spine=spine,
+            intake=intake,
+            hub=hub,
+            files=FileStore(settings.data_dir / "files"),
+            locator=locator,
+            links=links,
+            secret=secret,
+            base_url=settings.address,
+            demo=demo,
+            version=__version__,
+        )
+        self.upkeep = Upkeep(self.platform, loaded, settings)
+        self._upkeep: asyncio.Task[None] | None = None
+
+    def _hand(self, notices: Sequence[Notice]) -> None:
+        self.senders.hand(notices)
+
+    async def start(self) -> None:
+        """Begin to commit, to send and to look after itself."""
+        self.metrics.watch(queue=lambda: self.platform.intake.backlog, outbox=lambda: self.senders.on_the_way)
+        await self.platform.intake.start()
+        await self.senders.run()
+        self._upkeep = asyncio.create_task(self.upkeep.run())
+
+    async def stop(self) -> None:
+        """Commit and send what is on its way, then let go. Nothing owed is lost: it is in the outbox."""
+        if self._upkeep:
+            self._upkeep.cancel()
+            await asyncio.gather(self._upkeep, return_exceptions=True)
+        self.platform.hub.close()
+        await self.senders.stop()
+        await self.platform.intake.stop()
+        await self._ways.close()
+        self.store.close()
+
+
+def open_app(settings: Settings, *, demo: bool = False, clock: Clock | None = None) -> App:
+    """Open the store and read the packs; StoreError or SettingsError when that cannot be."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    loaded = load_packs(settings.packs)
+    store = open_store(settings.database_url(), loaded.catalogue().record_kinds)
+    return App(settings, store, loaded, demo=demo, clock=clock or SystemClock())
+
+
+def _channels(settings: Settings, *, demo: bool) -> dict[str, ChannelSettings]:
+    own = _IN_A_DEMO if demo else _ALWAYS
+    return {**dict.fromkeys(own, _INBOX), **settings.channels}
+
+
+def _secret_of(settings: Settings) -> Callable[[str], str | None]:
+    """The secret of each channel, from its setting or its file."""
+
+    def find(way: str) -> str | None:
+        told = settings.channels.get(way)
+        if told is None:
+            return None
+        return read_secret(told.secret_file) if told.secret_file else told.secret
+
+    return find
+
+
+def _secret(settings: Settings) -> str:
+    """The installation's own secret, made once."""
+    if settings.secret_file:
+        return read_secret(settings.secret_file)
+    path = settings.data_dir / "secret"
+    if not path.exists():
+        _write_private(path, secrets.token_urlsafe(32))
+    return read_secret(path)
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text + "\n", encoding="utf-8")

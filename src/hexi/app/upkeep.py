@@ -1,0 +1,124 @@
+"""Upkeep: what the running platform does for itself, besides its cases."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from hexi.adapters.clock import SystemClock
+from hexi.adapters.geo import PlaceIndex, read_index
+from hexi.adapters.packs.folder import stamp
+from hexi.adapters.packs.load import Loaded, reload
+from hexi.kernel.clock import SECOND
+from hexi.kernel.signal import Signal
+from hexi.settings import Settings
+from hexi.spine.platform import Platform
+
+EVERY = 2.0
+"""Seconds between rounds."""
+
+STEP_LIMIT = 5 * SECOND
+"""A wall clock that jumps further than this is a technical case."""
+
+LOW_DISK = 512 * 1024 * 1024
+"""Bytes free below which there is a technical case; commits fail long after."""
+
+FORGET_EVERY = 300
+"""Rounds between looks for identities older than the horizon."""
+
+_log = structlog.get_logger("hexi.upkeep")
+
+
+class Upkeep:
+    """Scenario files, the map, the clock, the disk and the horizon of repeats."""
+
+    def __init__(self, platform: Platform, loaded: Loaded, settings: Settings) -> None:
+        self._platform = platform
+        self._settings = settings
+        self.loaded = loaded
+        self._stamp = stamp(settings.packs)
+        self._revision = self._read_revision()
+        self._step = 0
+        self._low = False
+        self._rounds = 0
+
+    async def run(self) -> None:
+        """Look after everything until cancelled; one look that fails does not stop the others."""
+        looks = (self._packs, self._map, self._clock, self._disk, self._forget)
+        while True:
+            for look in looks:
+                await self._guarded(look)
+            self._rounds += 1
+            await asyncio.sleep(EVERY)
+
+    async def _guarded(self, look: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await look()
+        except Exception:  # noqa: BLE001 -- see run
+            _log.exception("upkeep failed", look=look.__name__)
+
+    async def _packs(self) -> None:
+        """A changed scenario file is in force at once; a broken one leaves the old one and is shown."""
+        now = await asyncio.to_thread(stamp, self._settings.packs)
+        if now == self._stamp:
+            return
+        self._stamp = now
+        before = {(str(p.file), p.message.en) for p in self.loaded.problems}
+        self.loaded = await asyncio.to_thread(reload, self.loaded, self._settings.packs)
+        catalogue = self.loaded.catalogue()
+        self._platform.store.use_record_kinds(catalogue.record_kinds)
+        self._platform.spine.use(catalogue=catalogue)
+        fresh = [p for p in self.loaded.problems if (str(p.file), p.message.en) not in before]
+        for problem in fresh:
+            await self._report(
+                "tech.scenario_broken", problem.file.name, where=problem.where, why=problem.message.en
+            )
+
+    def _read_revision(self) -> int:
+        with self._platform.store.read() as tx:
+            return tx.records.revision()
+
+    async def _map(self) -> None:
+        """New places are in force as soon as their records are."""
+        revision = await asyncio.to_thread(self._read_revision)
+        if revision != self._revision:
+            self._revision = revision
+            self._platform.spine.use(locator=await asyncio.to_thread(self._read_map))
+
+    def _read_map(self) -> PlaceIndex:
+        with self._platform.store.read() as tx:
+            return read_index(tx)
+
+    async def _clock(self) -> None:
+        clock = self._platform.clock
+        step = clock.step() if isinstance(clock, SystemClock) else 0
+        if abs(step - self._step) > STEP_LIMIT:
+            await self._report("tech.clock_step", "wall", milliseconds=step - self._step)
+            self._step = step
+
+    async def _disk(self) -> None:
+        free = shutil.disk_usage(self._settings.data_dir).free
+        low = free < LOW_DISK
+        if low and not self._low:
+            await self._report("tech.disk", str(self._settings.data_dir), free=free)
+        self._low = low
+
+    async def _forget(self) -> None:
+        if self._rounds % FORGET_EVERY == 0:
+            horizon = self._platform.clock.now() - self._settings.seen_horizon
+            await self._platform.intake.call(lambda tx: tx.signals.forget(horizon))
+
+    async def _report(self, kind: str, about: str, **data: object) -> None:
+        """The platform's own trouble is a signal like any other."""
+        now = self._platform.clock.now()
+        signal = Signal(
+            id=f"{kind}/{about}/{now}",
+            source=f"hexi:{about}",
+            kind=kind,
+            received=now,
+            data={"about": about, **data},
+        )
+        await self._platform.intake.submit([signal])
