@@ -15,7 +15,7 @@ import msgspec
 
 @dataclass
 class Call:
-    """One request as it arrived."""
+    """One request as it arrived; ``at`` is the machine's monotonic clock, the same in every process."""
 
     headers: dict[str, str]
     body: bytes
@@ -82,7 +82,7 @@ class _Connection(asyncio.Protocol):
         self.body += body
 
     def on_message_complete(self) -> None:
-        self.receiver.calls.append(Call(self.headers, self.body, time.time()))
+        self.receiver.calls.append(Call(self.headers, self.body, time.monotonic()))
         self.headers, self.body = {}, b""
         answer = self.receiver.behave(len(self.receiver.calls))
         if answer.after is not None:

@@ -26,14 +26,14 @@ log = structlog.get_logger(__name__)
 Report = Callable[[Receipt], Awaitable[object]]
 
 _RANKS = {Lane.SOS: 0, Lane.ACT: 1, Lane.BULK: 2}
-_SHARES = 4
-"""Trunks are divided in quarters: one is kept free for SOS, and one is all that one address may fill."""
+_SHARES = 8
+"""An eighth of a trunk is kept free for SOS, and an eighth is all that one address may fill."""
 
 
 class Trunk(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of one way out. ``rate``: most starts a second; ``timeout``: of one attempt."""
 
-    at_once: int = 32
+    at_once: int = 64
     rate: float | None = None
     timeout: Duration = 10 * SECOND
 
@@ -64,7 +64,8 @@ class _Line:
     def __init__(self, trunk: Trunk, start: Callable[[Notice], None]) -> None:
         self.trunk = trunk
         self._start = start
-        self._share = trunk.at_once // _SHARES
+        self._kept_free = trunk.at_once // _SHARES
+        self._per_address = max(1, trunk.at_once // _SHARES)
         self._pace = _Pace(trunk.rate)
         self._queue: list[_Waiting] = []
         self._parked: dict[str, list[_Waiting]] = {}
@@ -78,7 +79,7 @@ class _Line:
     def pump(self) -> None:
         """Start whatever may start now."""
         while self._queue and self._has_room(self._queue[0][0]):
-            if self._address_is_full(self._queue[0]):
+            if self._busy[_address(self._queue[0][2])] >= self._per_address:
                 self._park(heappop(self._queue))
             elif self._must_pause():
                 return
@@ -105,13 +106,7 @@ class _Line:
             self._alarm.cancel()
 
     def _has_room(self, rank: int) -> bool:
-        kept_free = 0 if rank == 0 else self._share
-        return self._busy.total() < self.trunk.at_once - kept_free
-
-    def _address_is_full(self, waiting: _Waiting) -> bool:
-        rank, _, notice = waiting
-        room = max(1, self._share) * (2 if rank == 0 else 1)
-        return self._busy[_address(notice)] >= room
+        return self._busy.total() < self.trunk.at_once - (0 if rank == 0 else self._kept_free)
 
     def _park(self, waiting: _Waiting) -> None:
         heappush(self._parked.setdefault(_address(waiting[2]), []), waiting)

@@ -24,7 +24,7 @@ class AppriseChannel:
     """
 
     def __init__(
-        self, clock: Clock, timeout: Duration, template: str | None = None, threads: int = 32
+        self, clock: Clock, timeout: Duration, template: str | None = None, threads: int = 64
     ) -> None:
         if template and _HOLE not in template:
             raise ValueError(f"an Apprise URL for all needs {_HOLE} where the person's address goes")

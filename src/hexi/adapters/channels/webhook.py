@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import chain
 from ssl import SSLContext
 from typing import Annotated, Any
 
@@ -17,6 +20,9 @@ from hexi.protocols.standard_webhooks import read_key, sign
 
 PERMANENT = frozenset({400, 401, 403, 404, 410, 422})
 """Answers that another attempt would only get again."""
+
+_POOL_SIZE = 4
+"""Posts at once in one pool: httpx looks through all connections of a pool for each of them, at each post."""
 
 _READ_AT_MOST = 64 * 1024
 _READ_FOR = 1.0
@@ -51,6 +57,26 @@ class _Answer(msgspec.Struct, frozen=True):
     message_id: Annotated[str, msgspec.Meta(max_length=100)] | int
 
 
+@dataclass
+class _Pool:
+    """Connections to one receiver.
+
+    The transport and not a client: no redirects, cookies or proxies from the environment, and a third
+    less time a post.
+    """
+
+    transport: httpx.AsyncHTTPTransport
+    busy: int = 0
+
+    @contextmanager
+    def taken(self) -> Iterator[httpx.AsyncHTTPTransport]:
+        self.busy += 1
+        try:
+            yield self.transport
+        finally:
+            self.busy -= 1
+
+
 class WebhookChannel:
     """Posts to one gateway (``url``) or, without one, to each notice's own address."""
 
@@ -60,22 +86,19 @@ class WebhookChannel:
         self._url = url and str(_read_url(url))
         seconds = timeout / SECOND
         self._extensions = {"timeout": {"connect": seconds, "read": seconds, "write": seconds}}
-        self._pools: dict[str, httpx.AsyncHTTPTransport] = {}
+        self._pools: dict[str, list[_Pool]] = {}
         self._tls: SSLContext = httpx.create_ssl_context()
 
     async def send(self, notice: Notice, link: str | None) -> Receipt:
         """L1 on any 2xx, at the moment the answer begins; nothing is believed beyond that."""
         try:
             request = self._request(notice, link)
-            response = await self._pool(request.url).handle_async_request(request)
         except ValueError as error:
             raise UndeliveredError(str(error), permanent=True) from None
-        except httpx.TimeoutException:
-            raise UndeliveredError("no answer in time") from None
-        except httpx.HTTPError as error:
-            raise UndeliveredError(f"no connection: {type(error).__name__}") from None
-        at = self._clock.now()
-        evidence = await _evidence(response)
+        with self._pool(request.url).taken() as transport:
+            response = await _post(transport, request)
+            at = self._clock.now()
+            evidence = await _evidence(response)
         if not response.is_success:
             permanent = response.status_code in PERMANENT
             raise UndeliveredError(f"HTTP {response.status_code}", permanent=permanent, evidence=evidence)
@@ -83,8 +106,8 @@ class WebhookChannel:
 
     async def close(self) -> None:
         """Close all connections."""
-        for pool in self._pools.values():
-            await pool.aclose()
+        for pool in chain.from_iterable(self._pools.values()):
+            await pool.transport.aclose()
         self._pools.clear()
 
     def _request(self, notice: Notice, link: str | None) -> httpx.Request:
@@ -98,14 +121,23 @@ class WebhookChannel:
         url = _read_url(self._url or notice.address)
         return httpx.Request("POST", url, content=body, headers=headers, extensions=self._extensions)
 
-    def _pool(self, url: httpx.URL) -> httpx.AsyncHTTPTransport:
-        # The transport and not a client: no redirects, cookies or proxies from the environment, and a
-        # third less time a call. One a receiver, since the pool's search grows with its connections.
-        origin = f"{url.scheme}://{url.netloc.decode()}"
-        if origin not in self._pools:
+    def _pool(self, url: httpx.URL) -> _Pool:
+        pools = self._pools.setdefault(f"{url.scheme}://{url.netloc.decode()}", [])
+        free = next((pool for pool in pools if pool.busy < _POOL_SIZE), None)
+        if free is None:
             limits = httpx.Limits(max_connections=None, keepalive_expiry=_KEEP_FOR)
-            self._pools[origin] = httpx.AsyncHTTPTransport(verify=self._tls, limits=limits)
-        return self._pools[origin]
+            free = _Pool(httpx.AsyncHTTPTransport(verify=self._tls, limits=limits))
+            pools.append(free)
+        return free
+
+
+async def _post(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+    try:
+        return await transport.handle_async_request(request)
+    except httpx.TimeoutException:
+        raise UndeliveredError("no answer in time") from None
+    except httpx.HTTPError as error:
+        raise UndeliveredError(f"no connection: {type(error).__name__}") from None
 
 
 def _body(notice: Notice, link: str | None) -> WebhookBody:
