@@ -15,7 +15,7 @@ Tier = Literal["bronze", "silver", "gold"]
 def every_scenario_is_played(whole: Whole) -> Iterator[Problem]:
     """Each scenario is named in its pack's ``day.toml``."""
     for source in whole.sources:
-        named = _words(source.day)
+        named = _played(source)
         for file, scenario in source.scenarios.items():
             if scenario.id not in named:
                 yield Item(scenario, file, source).doubtful(
@@ -26,10 +26,16 @@ def every_scenario_is_played(whole: Whole) -> Iterator[Problem]:
 def tier(source: Source, item: Item) -> Tier:
     """Bronze loads and explains, silver is played by the day, gold is counted and guided too."""
     scenario = item.scenario
-    if scenario.id not in _words(source.day):
+    if scenario.id not in _played(source):
         return "bronze"
     counted = bool(scenario.indicator or source.manifest.indicator)
     return "gold" if counted and scenario.guidance else "silver"
+
+
+def _played(source: Source) -> set[str]:
+    """Ids of the scenarios whose cases the day looks at: ``fall_suspected of person:E1``."""
+    cases = {words.partition(" of ")[0] for words in _words(source.day) if " of " in words}
+    return cases | {f"{source.manifest.id}.{name}" for name in cases}
 
 
 def _words(value: Any) -> set[str]:
