@@ -51,6 +51,9 @@ STATE_AFTER: dict[str, CaseState] = {
 }
 """The one table of states: the state a case enters with an entry of its log."""
 
+QUESTION = "ask"
+"""The step of the well-being question: asking the person is not yet telling the helpers."""
+
 _ORDER = list(CaseState)
 _FORWARD = _ORDER[: _ORDER.index(CaseState.CLOSED)]
 
@@ -242,10 +245,9 @@ class Case(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     def first_handover(self) -> list[Instant]:
         """The L1 times of the notices of the first moment, for the told-spread."""
-        if not self.notices:
-            return []
-        t0 = min(n.t0 for n in self.notices.values())
-        return [n.rungs["L1"] for n in self.notices.values() if n.t0 == t0 and "L1" in n.rungs]
+        told = [n for n in self.notices.values() if n.step != QUESTION]
+        t0 = min((n.t0 for n in told), default=None)
+        return [n.rungs["L1"] for n in told if n.t0 == t0 and "L1" in n.rungs]
 
 
 Reducer = Callable[[Case, Entry], None]
@@ -286,7 +288,7 @@ def known_kinds() -> frozenset[str]:
 
 def _enter_state(case: Case, entry: Entry) -> None:
     state = STATE_AFTER.get(entry.kind)
-    if state is None:
+    if state is None or entry.body.get("step") == QUESTION:
         return
     backward = state in _FORWARD and case.state in _FORWARD and _ORDER.index(state) < _ORDER.index(case.state)
     ended = not case.is_open and state in _FORWARD
@@ -412,7 +414,7 @@ def _receipt(case: Case, entry: Entry) -> None:
     if notice is None:
         return
     notice.rungs.setdefault(body["rung"], body.get("at", entry.at))
-    if body["rung"] == Rung.HANDED_OVER:
+    if body["rung"] == Rung.HANDED_OVER and notice.step != QUESTION:
         _reach(case, "told", entry.at)
 
 
