@@ -14,12 +14,12 @@ from hexi.adapters.packs.check import (
     texts,
     times,
 )
-from hexi.adapters.packs.check.days import tier
+from hexi.adapters.packs.check.days import tier, tiers
 from hexi.adapters.packs.check.item import Item, Whole
 from hexi.adapters.packs.load import Loaded
 from hexi.adapters.packs.problem import Problem
 
-__all__ = ["CHECKS", "CHECKS_OF_ONE", "Item", "Whole", "check", "tier"]
+__all__ = ["CHECKS", "CHECKS_OF_ONE", "Item", "Whole", "check", "tier", "tiers"]
 
 CHECKS_OF_ONE = (
     identity.file_is_named_after_id,

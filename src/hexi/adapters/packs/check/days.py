@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from hexi.adapters.packs.check.item import Item, Whole
-from hexi.adapters.packs.load import Source
+from hexi.adapters.packs.load import Loaded, Source
 from hexi.adapters.packs.problem import Problem
 
 Tier = Literal["bronze", "silver", "gold"]
@@ -21,6 +21,11 @@ def every_scenario_is_played(whole: Whole) -> Iterator[Problem]:
                 yield Item(scenario, file, source).doubtful(
                     "id", "day.toml 没有演练它（铜级）", "no day.toml plays it yet (bronze)"
                 )
+
+
+def tiers(loaded: Loaded) -> dict[str, Tier]:
+    """How finished every scenario is."""
+    return {item.scenario.id: tier(item.source, item) for item in Whole(loaded).items}
 
 
 def tier(source: Source, item: Item) -> Tier:
