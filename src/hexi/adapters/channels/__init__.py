@@ -24,6 +24,10 @@ __all__ = [
 ]
 
 
+_ADDRESS = "{to}"
+"""A ``url`` that is only this: each person's address is itself the URL."""
+
+
 class ChannelSettings(Protocol):
     """What settings say of one way. ``limit``: most notices a second; ``timeout``: of one attempt."""
 
@@ -71,12 +75,13 @@ class WaysOut:
 
 
 def _build(told: ChannelSettings, secret: str | None, clock: Clock) -> OpenChannel:
+    url = None if told.url == _ADDRESS else told.url
     if told.use == "webhook":
         if not secret:
             raise ValueError("a webhook needs a secret (whsec_...), by which its receiver knows us")
-        return WebhookChannel(clock, secret, told.timeout, told.url)
+        return WebhookChannel(clock, secret, told.timeout, url)
     if told.use == "apprise":
-        return AppriseChannel(clock, told.timeout, told.url)
+        return AppriseChannel(clock, told.timeout, url)
     if told.use == "inbox":
         return InboxChannel(clock)
     if told.use == "console":

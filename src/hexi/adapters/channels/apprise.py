@@ -20,14 +20,13 @@ _LOCAL = frozenset({"dbus", "file", "glib", "gnome", "kde", "macosx", "qt", "sys
 class AppriseChannel:
     """Sends each notice by an Apprise object of its own, on threads of its own: Apprise blocks.
 
-    ``template`` is an Apprise URL with ``{to}`` for the address; without one the address is the URL.
+    ``template`` is an Apprise URL with ``{to}`` where the address goes, or a fixed one such as a group's;
+    without a template the address is itself the URL.
     """
 
     def __init__(
         self, clock: Clock, timeout: Duration, template: str | None = None, threads: int = 64
     ) -> None:
-        if template and _HOLE not in template:
-            raise ValueError(f"an Apprise URL for all needs {_HOLE} where the person's address goes")
         self._clock = clock
         self._template = template
         # Half for connecting and half for reading, so that a thread is not held beyond the time limit.
