@@ -1,0 +1,75 @@
+"""The site: screens, JSON API, log-in and the signal door as one ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from litestar import Litestar, Request, Response
+from litestar.datastructures import State
+
+from hexi.connectors.http import DoorLimits, SignalDoor
+from hexi.kernel.text import Text
+from hexi.protocols.standard_webhooks import read_key
+from hexi.settings import Settings, channel_secret
+from hexi.spine.platform import Platform
+from hexi.web import api, screens
+from hexi.web.access.csrf import csrf
+from hexi.web.access.gate import Gate
+from hexi.web.access.login import Logins, Page
+from hexi.web.access.sessions import Sessions
+from hexi.web.access.throttle import Throttle
+from hexi.web.api import schema
+from hexi.web.api.common import HANDLERS
+from hexi.web.screens.shell import Screens, language_of
+
+_FORM_SLACK = 64 * 1024
+"""What a form adds around the file in it."""
+
+
+def build_site(
+    platform: Platform, settings: Settings, exposition: Callable[[], bytes] | None = None
+) -> Litestar:
+    """Everything that people and programs reach by HTTP; ``exposition`` gives the text of /metrics."""
+    sessions = Sessions(platform)
+    logins = Logins(platform, sessions, Throttle(settings.limits.logins), _login_page(platform))
+    state = {
+        "platform": platform,
+        "settings": settings,
+        "sessions": sessions,
+        "exposition": exposition,
+        "reply_keys": reply_keys(settings),
+    }
+    site = Litestar(
+        route_handlers=[*screens.handlers(platform), *logins.routes(), *api.routes()],
+        middleware=[csrf(platform.secret, secure=platform.base_url.startswith("https://"))],
+        exception_handlers=HANDLERS,
+        state=State(state, deep_copy=False),
+        openapi_config=schema.config(platform.version),
+        request_max_body_size=max(settings.limits.body, settings.limits.file + _FORM_SLACK),
+        logging_config=None,
+    )
+    schema.add_signal_door(site.openapi_schema)
+    site.asgi_handler = Gate(site.asgi_handler, platform, _door(platform, settings), sessions)  # type: ignore[arg-type,assignment]
+    return site
+
+
+def _door(platform: Platform, settings: Settings) -> SignalDoor:
+    limits = settings.limits
+    return SignalDoor(platform, DoorLimits(body=limits.body, batch=limits.batch, rate=limits.rate))
+
+
+def reply_keys(settings: Settings) -> list[bytes]:
+    """The keys of the gateways that may send replies: those of the webhook channels."""
+    secrets = [channel_secret(channel) for channel in settings.channels.values() if channel.use == "webhook"]
+    return [read_key(secret) for secret in secrets if secret]
+
+
+def _login_page(platform: Platform) -> Page:
+    drawn = Screens(platform)
+
+    def page(request: Request[Any, Any, Any], status: int, trouble: Text | None, after: str) -> Response[str]:
+        said = trouble.get(language_of(request)) if trouble else ""
+        return drawn.page(request, "login.html", status, trouble=said, next=after)
+
+    return page
