@@ -36,7 +36,7 @@ class Metrics:
         self._signals = self._counter("hexi_signals", "Signals taken, by what became of them.", "fate")
         self._cases = self._counter("hexi_cases_opened", "Cases opened, by severity.", "severity")
         self._commit = self._histogram("hexi_commit_seconds", "Time of one durable commit.", _QUICK)
-        self._batch = self._histogram("hexi_commit_batch", "Items that went into one commit.", _SIZES)
+        self._batch = self._histogram("hexi_commit_batch", "Jobs that went into one commit.", _SIZES)
         self._late = self._histogram(
             "hexi_deadline_lateness_seconds", "How late a deadline was acted on.", _SLOW
         )
@@ -51,7 +51,7 @@ class Metrics:
         )
         self._waiting = self._gauge("hexi_outbox_waiting", "Notices owed and not yet handed over.")
         self._deadlines = self._gauge("hexi_deadlines_pending", "Deadlines that are armed.")
-        self._queue = self._gauge("hexi_intake_queue", "Items that wait for the next commit.")
+        self._queue = self._gauge("hexi_intake_queue", "Signals that wait for the next commit.")
         self._listeners = self._gauge("hexi_screens_listening", "Screens that listen for changes.")
         self._requests = self._counter("hexi_requests", "Requests answered.", "method", "status")
         self._request = self._histogram("hexi_request_seconds", "Time to answer a request.", _QUICK)
@@ -73,10 +73,10 @@ class Metrics:
         """A case was opened."""
         self._cases.labels(severity).inc()
 
-    def committed(self, seconds: float, items: int) -> None:
-        """One commit has become durable with so many items."""
+    def committed(self, seconds: float, jobs: int) -> None:
+        """One commit has become durable with so many jobs."""
         self._commit.observe(seconds)
-        self._batch.observe(items)
+        self._batch.observe(jobs)
 
     def deadline_met(self, late_seconds: float) -> None:
         """A deadline was acted on, so long after it fell due."""
@@ -97,18 +97,21 @@ class Metrics:
         self._requests.labels(method, str(status)).inc()
         self._request.observe(seconds)
 
-    def screens(self, change: int) -> None:
-        """So many screens began (+) or ended (-) to listen."""
-        self._listeners.inc(change)
-
     def watch(
         self,
         outbox: Callable[[], float] | None = None,
         deadlines: Callable[[], float] | None = None,
         queue: Callable[[], float] | None = None,
+        screens: Callable[[], float] | None = None,
     ) -> None:
-        """Ask these functions for the present backlog whenever the metrics are read."""
-        for gauge, ask in ((self._waiting, outbox), (self._deadlines, deadlines), (self._queue, queue)):
+        """Ask these functions for the present numbers whenever the metrics are read."""
+        asked = (
+            (self._waiting, outbox),
+            (self._deadlines, deadlines),
+            (self._queue, queue),
+            (self._listeners, screens),
+        )
+        for gauge, ask in asked:
             if ask:
                 gauge.set_function(ask)
 

@@ -20,6 +20,7 @@ from hexi.kernel.clock import Instant
 from hexi.kernel.ports import Transaction
 from hexi.kernel.record import Field, Privacy, Record, RecordKind, check_record
 from hexi.kernel.text import Text
+from hexi.spine.records import keep
 
 _ID_HEADERS = ("id", "编号", "ID", "标识")
 _ID = re.compile(r"[\w.-]{1,64}")
@@ -86,7 +87,7 @@ def import_sheet(
     if order.dry_run or (report.problems and not order.skip_bad):
         return report
     for record in records:
-        tx.records.put(record)
+        keep(tx, {kind.id: kind}, record)
     report.written = len(records)
     return report
 
@@ -190,7 +191,7 @@ class _Reader:
         if len(named) > 1:
             raise CellError(f"有 {len(named)} 个同名，请写编号", f"{len(named)} have this name; write the id")
         if kind != self.kind.id:
-            note = Text(zh=f"还没有这个{kind}", en=f"there is no such {kind} yet")
+            note = Text(zh=f"还没有这条记录（{kind}）", en=f"there is no such {kind} yet")
             self.report.notes.append(RowProblem(number, self.sheet.headers[column], value, note))
         return value
 

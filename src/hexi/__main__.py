@@ -1,0 +1,5 @@
+"""``python -m hexi`` is the same as ``hexi``."""
+
+from hexi.cli import main
+
+main()

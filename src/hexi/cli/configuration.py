@@ -1,0 +1,161 @@
+"""``hexi settings``: what is in force, and a documented example."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, get_args
+
+import msgspec
+import typer
+from msgspec import Meta
+
+from hexi.cli import common
+from hexi.settings import (
+    PREFIX,
+    ChannelSettings,
+    Settings,
+    Table,
+    expected,
+    is_named,
+    key_types,
+    plain,
+    table_of,
+)
+
+_SECRET = frozenset({"secret", "url"})
+_EXAMPLES: dict[str, Any] = {
+    "base_url": "https://hexi.example.org",
+    "packs": ["/etc/hexi/packs"],
+    "secret_file": "/etc/hexi/secret",
+    "tls_cert": "/etc/hexi/cert.pem",
+    "tls_key": "/etc/hexi/key.pem",
+    "url_file": "/etc/hexi/database-url",
+    "limit": 5.0,
+}
+_CHANNELS: dict[str, dict[str, Any]] = {
+    "app": {"use": "inbox"},
+    "sms": {"use": "webhook", "url": "https://sms.example.org/send", "secret_file": "/etc/hexi/sms-secret"},
+    "group": {"use": "apprise", "url": "dingtalk://{to}", "limit": 0.3, "timeout": "15s"},
+}
+
+
+class Key:
+    """One setting as the reference lists it."""
+
+    def __init__(self, path: str, hint: Any, default: Any) -> None:
+        self.path, self.hint, self.default = path, hint, default
+
+    @property
+    def meaning(self) -> str:
+        """Its sentence in the settings' own words."""
+        return next((m.description for m in _metas(self.hint) if m.description), "")
+
+    @property
+    def expects(self) -> str:
+        """What it wants, in words."""
+        return expected(self.hint)
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return PREFIX + self.path.replace("<way>", "sms").replace(".", "__").upper()
+
+
+def _metas(hint: Any) -> Iterator[Meta]:
+    for part in get_args(hint):
+        if isinstance(part, Meta):
+            yield part
+        elif get_args(part):
+            yield from _metas(part)
+
+
+def keys(table: type[Table] = Settings, at: str = "") -> Iterator[Key]:
+    """Every setting there is, in the order of the example."""
+    defaults = {f.name: f.default for f in msgspec.structs.fields(table)}
+    for name, hint in key_types(table).items():
+        inner = table_of(hint)
+        if inner is None:
+            yield Key(f"{at}{name}", hint, defaults[name])
+        else:
+            yield from keys(inner, f"{at}{name}.<way>." if is_named(hint) else f"{at}{name}.")
+
+
+def example() -> str:
+    """A settings file with every key, its meaning and its default; what is optional is commented out."""
+    lines = ["# Settings of hexi. Every line may be left out; HEXI_* variables go over this file."]
+    table = ""
+    for key in keys():
+        head, _, name = key.path.rpartition(".")
+        if head == "channels.<way>":
+            continue
+        if head != table:
+            table = head
+            lines += ["", f"[{head}]"]
+        lines += [f"# {key.meaning}", _line(name, key.default)]
+    return "\n".join([*lines, "", *_channel_lines()]) + "\n"
+
+
+def _line(name: str, default: Any) -> str:
+    if default is None or default == ():
+        return f"# {name} = {toml(_EXAMPLES.get(name, 'postgresql://hexi@db/hexi'))}"
+    return f"{name} = {toml(plain(default))}"
+
+
+def _channel_lines() -> Iterator[str]:
+    yield "# [channels.<way>]: how call, sms, app, mail, group, webhook and desk go out to people."
+    for key in keys(ChannelSettings):
+        yield f"# {key.path}: {key.meaning}"
+    for way, values in _CHANNELS.items():
+        yield f"[channels.{way}]"
+        yield from (f"{name} = {toml(value)}" for name, value in values.items())
+
+
+def toml(value: Any) -> str:
+    """A plain value as TOML writes it, which is how JSON writes it too."""
+    return msgspec.json.encode(value).decode()
+
+
+def in_force(of: Settings) -> dict[str, Any]:
+    """The settings as plain values, with secrets hidden."""
+    return _plain_table(of)
+
+
+def _plain_table(table: Table) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name in table.__struct_fields__:
+        value = getattr(table, name)
+        if isinstance(value, Table):
+            values[name] = _plain_table(value)
+        elif isinstance(value, dict):
+            values[name] = {way: _plain_table(channel) for way, channel in value.items()}
+        else:
+            values[name] = "(hidden)" if value and name in _SECRET else plain(value)
+    return values
+
+
+def _print_table(values: dict[str, Any], at: str = "") -> None:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            _print_table(value, f"{at}{name}.")
+        elif value is not None:
+            common.out.print(f"{at}{name} = {toml(value)}", highlight=False, markup=False, soft_wrap=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("settings")(show_settings)
+
+
+def show_settings(
+    as_example: Annotated[bool, typer.Option("--example", help="Print a documented settings file.")] = False,
+    as_json: common.AsJson = False,
+) -> None:
+    """Show the settings in force, secrets hidden, or a documented example."""
+    if as_example:
+        typer.echo(example(), nl=False)
+        return
+    values = in_force(common.settings())
+    if as_json:
+        common.print_json(values)
+    else:
+        _print_table(values)
