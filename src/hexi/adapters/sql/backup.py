@@ -11,10 +11,6 @@ from sqlalchemy.engine import make_url
 
 from hexi.adapters.sql.schema import SCHEMA
 
-_PAGES = 2_000
-_BREAK_S = 0.005
-"""Between chunks other processes may write; ours may at any time."""
-
 
 class BackupError(Exception):
     """The copy could not be made or is not one of ours."""
@@ -39,9 +35,8 @@ def restore(url: str, source: Path) -> None:
     """
     target = _file_of(url)
     _check(source)
+    _put_to_rest(target)
     _copy(source, target)
-    for suffix in ("-wal", "-shm"):
-        target.with_name(target.name + suffix).unlink(missing_ok=True)
 
 
 def _file_of(url: str) -> Path:
@@ -60,9 +55,9 @@ def _copy(source: Path, target: Path) -> None:
     temporary.unlink(missing_ok=True)
     try:
         with closing(sqlite3.connect(source)) as whole, closing(sqlite3.connect(temporary)) as copy:
-            whole.execute("BEGIN")
+            whole.execute("BEGIN")  # one snapshot, so that writers do not make the copy start again
             whole.execute("SELECT count(*) FROM sqlite_master")
-            whole.backup(copy, pages=_PAGES, sleep=_BREAK_S)
+            whole.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")
         _sync(temporary)
         temporary.replace(target)
@@ -70,6 +65,20 @@ def _copy(source: Path, target: Path) -> None:
     except (sqlite3.Error, OSError) as error:
         temporary.unlink(missing_ok=True)
         raise BackupError(f"{source} -> {target}: {error}") from error
+
+
+def _put_to_rest(target: Path) -> None:
+    """Make sure nobody uses the old database, and that no write-ahead log of it is left for the new one."""
+    if not target.exists():
+        return
+    try:
+        with closing(sqlite3.connect(target, timeout=0)) as old:
+            old.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.OperationalError as error:
+        raise BackupError(f"{target} is in use; stop hexi before restoring") from error
+    except sqlite3.DatabaseError:  # damaged, which is why it is restored
+        for suffix in ("-wal", "-shm"):
+            target.with_name(target.name + suffix).unlink(missing_ok=True)
 
 
 def _check(source: Path) -> None:

@@ -32,6 +32,7 @@ _IDS = _IDS.order_by(case_row.c.id).limit(bindparam("most"))
 _HOLD_NEW = ignoring(fold)
 _HOLD = replacing(fold)
 _HOLDER = select(fold.c.case_id, fold.c.until).where(fold.c.key == bindparam("key")).with_for_update()
+_HELD_BY = select(fold.c.case_id).where(fold.c.key == bindparam("key"))
 _RELEASE = update(fold).where(fold.c.key == bindparam("at_key")).values(until=bindparam("to"))
 _ROW = [c for c in case_row.c if c.name not in {"open", "body"}]
 _OPEN: ColumnElement[bool] = literal_column("open = 1")
@@ -73,6 +74,11 @@ class SqlCases:
             return str(holder)
         self.hold_fold(key, case_id)
         return case_id
+
+    def holder(self, key: str) -> str | None:
+        """The case that holds a key now, open or not long closed."""
+        held = self._work.link.run(_HELD_BY, key=key).scalar()
+        return None if held is None else str(held)
 
     def release_fold(self, key: str, until: Instant) -> None:
         """The case of the key has closed; signals fold into it until an instant."""

@@ -151,18 +151,22 @@ def _migrate(engine: Engine) -> None:
 
 def _sqlite(url: URL) -> tuple[Engine, Engine]:
     memory = url.database in {None, "", ":memory:"}
-    writing = create_engine(url, poolclass=StaticPool if memory else QueuePool, **_POOL[memory])
+    shape: dict[str, Any] = {"poolclass": StaticPool} if memory else {"poolclass": QueuePool, "pool_size": 1}
+    writing = create_engine(url, connect_args=_ANY_THREAD, **shape)
     event.listen(writing, "connect", _set_up_writer)
     event.listen(writing, "begin", _begin_immediate)
     if memory:
         return writing, writing
-    reading = create_engine(url, poolclass=QueuePool, pool_size=_READERS, max_overflow=_READERS)
+    reading = create_engine(
+        url, connect_args=_ANY_THREAD, poolclass=QueuePool, pool_size=_READERS, max_overflow=_READERS
+    )
     event.listen(reading, "connect", _set_up_reader)
     event.listen(reading, "begin", _begin_deferred)
     return writing, reading
 
 
-_POOL: dict[bool, dict[str, Any]] = {True: {}, False: {"pool_size": 1, "max_overflow": 0}}
+_ANY_THREAD = {"check_same_thread": False}
+"""Connections move between threads, one at a time."""
 
 
 def _set_up(connection: sqlite3.Connection, *pragmas: str) -> None:

@@ -1,0 +1,82 @@
+"""The outbox: owed once, SOS first."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+from tests.contract.make import NOW, a_notice
+
+from hexi.adapters.sql import SqlStore
+from hexi.kernel.response import NoticeState
+from hexi.kernel.signal import Lane
+
+
+def test_a_notice_comes_back_whole(store: SqlStore) -> None:
+    notice = a_notice("N1")
+    with store.write() as tx:
+        tx.notices.add(notice)
+        assert tx.notices.get("N1") == notice
+    with store.read() as tx:
+        assert tx.notices.get("N1") == notice
+        assert tx.notices.get("N2") is None
+
+
+def test_the_same_id_again_changes_nothing(store: SqlStore) -> None:
+    with store.write() as tx:
+        tx.notices.add(a_notice("N1"))
+        tx.notices.add(a_notice("N1", text="other"))
+    with store.write() as tx:
+        tx.notices.add(a_notice("N1", text="other"))
+        tx.notices.add(a_notice("N2"))
+        assert [n.text for n in tx.notices.of_case("C1")] == ["老人求助", "老人求助"]
+
+
+def test_sos_overtakes_everything_that_waits(store: SqlStore) -> None:
+    with store.write() as tx:
+        tx.notices.add(a_notice("bulk", next_at=NOW - 9))
+        tx.notices.add(a_notice("act", next_at=NOW - 1, lane=Lane.ACT))
+        tx.notices.add(a_notice("sos-2", next_at=NOW, lane=Lane.SOS))
+        tx.notices.add(a_notice("sos-1", next_at=NOW - 5, lane=Lane.SOS))
+        tx.notices.add(a_notice("later", next_at=NOW + 1, lane=Lane.SOS))
+        tx.notices.add(a_notice("handed", state=NoticeState.HANDED, lane=Lane.SOS))
+        assert [n.id for n in tx.notices.waiting(NOW, 9)] == ["sos-1", "sos-2", "act", "bulk"]
+        assert [n.id for n in tx.notices.waiting(NOW, 1)] == ["sos-1"]
+
+
+def test_an_update_takes_it_out_of_the_queue(store: SqlStore) -> None:
+    with store.write() as tx:
+        tx.notices.add(a_notice("N1"))
+        tx.notices.update(replace(a_notice("N1"), attempts=1, next_at=NOW + 5, error="busy"))
+        assert tx.notices.waiting(NOW, 9) == []
+    with store.write() as tx:
+        found = tx.notices.get("N1")
+        assert found is not None
+        assert (found.attempts, found.error) == (1, "busy")
+        tx.notices.update(replace(found, state=NoticeState.HANDED))
+        handed = tx.notices.get("N1")
+        assert handed is not None
+        assert handed.state is NoticeState.HANDED
+    with store.read() as tx:
+        assert tx.notices.waiting(NOW + 99, 9) == []
+
+
+def test_of_a_case_oldest_first_of_a_recipient_latest_first(store: SqlStore) -> None:
+    with store.write() as tx:
+        for i in range(4):
+            tx.notices.add(a_notice(f"N{i}", case_id=f"C{i % 2}", recipient=f"contact:K{i % 2}"))
+    with store.read() as tx:
+        assert [n.id for n in tx.notices.of_case("C1")] == ["N1", "N3"]
+        assert [n.id for n in tx.notices.of_recipient("contact:K0", 9)] == ["N2", "N0"]
+        assert [n.id for n in tx.notices.of_recipient("contact:K0", 1)] == ["N2"]
+
+
+def test_dropping_stops_only_what_waits(store: SqlStore) -> None:
+    with store.write() as tx:
+        tx.notices.add(a_notice("a", recipient="contact:K1"))
+        tx.notices.add(a_notice("b", recipient="contact:K2"))
+        tx.notices.add(a_notice("c", recipient="contact:K2", state=NoticeState.HANDED))
+        tx.notices.add(a_notice("d", case_id="C2"))
+        assert tx.notices.drop("C1", ["contact:K2"]) == 1
+        assert [n.id for n in tx.notices.waiting(NOW, 9)] == ["a", "d"]
+        assert tx.notices.drop("C1") == 1
+    with store.read() as tx:
+        assert [n.state.value for n in tx.notices.of_case("C1")] == ["dropped", "dropped", "handed"]

@@ -1,0 +1,95 @@
+"""Records: every version kept, found by text, linked by reference."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+from tests.contract.make import a_record
+
+from hexi.adapters.sql import SqlStore
+from hexi.kernel.record import Field, FieldType, RecordKind
+from hexi.kernel.text import Text
+
+_LABEL = Text(zh="字段", en="field")
+
+
+def _kind(identity: str, **refs: str) -> RecordKind:
+    fields = {name: Field(label=_LABEL, type=FieldType.REF, ref=target) for name, target in refs.items()}
+    return RecordKind(id=identity, title=_LABEL, field={"name": Field(label=_LABEL)} | fields)
+
+
+KINDS = {"contact": _kind("contact", person="person"), "person": _kind("person", steward="person")}
+
+
+def test_every_put_is_a_version(store: SqlStore) -> None:
+    with store.write() as tx:
+        first = tx.records.put(a_record("person", "E1", name="张三"))
+        second = tx.records.put(a_record("person", "E1", name="张三丰"))
+        assert (first.version, second.version) == (1, 2)
+        assert tx.records.get("person", "E1") == second
+    with store.write() as tx:
+        third = tx.records.put(replace(second, deleted=True))
+        assert tx.records.get("person", "E1") is None
+        assert tx.records.history("person", "E1") == [third, second, first]
+        assert tx.records.count("person") == 0
+        assert tx.records.put(second).version == 4
+        assert tx.records.count("person") == 1
+
+
+@pytest.mark.parametrize("text", ["E0001", "e0001", "三丰", "ZHANG", "6号楼", '"quoted"', "50%", "a\\b"])
+def test_a_text_is_found_in_id_or_data(store: SqlStore, text: str) -> None:
+    with store.write() as tx:
+        tx.records.put(a_record("person", "E0001", name="张三丰 Zhang", note='6号楼 "quoted" 50% a\\b'))
+        tx.records.put(a_record("person", "E2", name="李四", note="500"))
+        tx.records.put(a_record("contact", "E0001", name="张三丰"))
+    with store.read() as tx:
+        assert [r.id for r in tx.records.find("person", text)] == ["E0001"]
+        assert tx.records.count("person", text) == 1
+        assert tx.records.count("person", "no such") == 0
+
+
+def test_pages_by_id(store: SqlStore) -> None:
+    with store.write() as tx:
+        for number in (3, 1, 2):
+            tx.records.put(a_record("unit", f"U{number}"))
+        assert [r.id for r in tx.records.find("unit", "", 2)] == ["U1", "U2"]
+        assert [r.id for r in tx.records.find("unit", "", 2, 2)] == ["U3"]
+
+
+def test_references_follow_their_record(store: SqlStore) -> None:
+    store.use_record_kinds(KINDS)
+    with store.write() as tx:
+        contact = tx.records.put(a_record("contact", "K1", person="E1"))
+        tx.records.put(a_record("contact", "K2", person="E2"))
+        assert tx.records.linked("contact", "person", "E1") == [contact]
+        tx.records.put(a_record("contact", "K1", person="E2"))
+    with store.write() as tx:
+        assert tx.records.linked("contact", "person", "E1") == []
+        assert [r.id for r in tx.records.linked("contact", "person", "E2")] == ["K1", "K2"]
+        tx.records.put(replace(contact, deleted=True))
+        assert [r.id for r in tx.records.linked("contact", "person", "E2")] == ["K2"]
+        assert tx.records.linked("person", "steward", "E2") == []
+
+
+def test_kinds_made_known_later_link_what_is_there(store: SqlStore) -> None:
+    with store.write() as tx:
+        for number in range(1500):
+            tx.records.put(a_record("contact", f"K{number}", person="E1"))
+        assert tx.records.linked("contact", "person", "E1") == []
+    store.use_record_kinds(KINDS)
+    with store.read() as tx:
+        assert len(tx.records.linked("contact", "person", "E1")) == 1500
+    store.use_record_kinds({})
+    with store.read() as tx:
+        assert tx.records.linked("contact", "person", "E1") == []
+
+
+def test_the_revision_grows_with_every_change(store: SqlStore) -> None:
+    with store.read() as tx:
+        seen = [tx.records.revision()]
+    for number in range(3):
+        with store.write() as tx:
+            tx.records.put(a_record("unit", f"U{number}"))
+        with store.read() as tx:
+            seen.append(tx.records.revision())
+    assert seen == sorted(set(seen))
