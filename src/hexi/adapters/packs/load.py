@@ -208,7 +208,7 @@ class _Reader:
             return {}
         try:
             return _marked_functions(file)
-        except Exception as error:  # noqa: BLE001 -- a pack's code may fail in any way; the rest must live
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- a pack's code may fail in any way
             message = Text(zh=f"规则文件出错：{error!r}", en=f"the rules cannot be imported: {error!r}")
             self._wrong(file, "", message)
             return before

@@ -57,12 +57,12 @@ def _text_of(file: Path, source: str | None) -> str:
 def line_of(text: str, where: str) -> int | None:
     """The line of a path such as ``response[1].tell``, or of the nearest table above it."""
     lines = text.splitlines()
-    found, start = None, 0
+    found, end = None, len(lines)
     for name, index in _steps(where):
-        at = _line_of_key(lines, start, name, index)
+        at = _line_of_key(lines[:end], found or 0, name, index)
         if at is None:
             break
-        found = start = at
+        found, end = at, _end_of_table(lines[:end], at, name)
     return None if found is None else found + 1
 
 
@@ -77,13 +77,27 @@ def _steps(where: str) -> Iterator[tuple[str, int]]:
 
 
 def _line_of_key(lines: list[str], start: int, name: str, index: int) -> int | None:
-    key = re.escape(name)
-    header = re.compile(rf"""\s*\[\[?(?:[\w."-]+\.)?["']?{key}["']?\]""")
-    headers = [n for n in range(start, len(lines)) if header.match(lines[n])]
-    if len(headers) > index:
-        return headers[index]
-    assigned = re.compile(rf"""(?:^|[{{,\s])["']?{key}["']?\s*=""")
-    return next((n for n in range(start, len(lines)) if assigned.search(lines[n])), None)
+    """The header of a table, else the header of one inside it, else an assignment."""
+    key = rf"""["']?{re.escape(name)}["']?"""
+    within = rf"""\s*\[\[?(?:[\w."-]+\.)?{key}"""
+    for pattern, number in (
+        (rf"{within}\s*\]", index),
+        (rf"{within}\.", 0),
+        (rf"(?:.*[{{,\s])?{key}\s*=", 0),
+    ):
+        hits = [n for n in range(start, len(lines)) if re.match(pattern, lines[n])]
+        if len(hits) > number:
+            return hits[number]
+    return None
+
+
+def _end_of_table(lines: list[str], at: int, name: str) -> int:
+    """Where the next table begins that does not lie inside this one."""
+    if not lines[at].lstrip().startswith("["):
+        return at + 1
+    inside = re.compile(rf"""\s*\[\[?(?:[\w."-]+\.)?["']?{re.escape(name)}["']?\.""")
+    later = (n for n in range(at + 1, len(lines)) if lines[n].startswith("[") and not inside.match(lines[n]))
+    return next(later, len(lines))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> Text | None:
