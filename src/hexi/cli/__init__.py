@@ -14,6 +14,7 @@ from hexi.cli import (
     access,
     common,
     configuration,
+    day,
     doctor,
     figures,
     packs,
@@ -33,7 +34,7 @@ app = typer.Typer(
     help="The operating platform of a city district.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for group in (packs, table, safety, figures, quarantine, access, configuration, doctor):
+for group in (packs, day, table, safety, figures, quarantine, access, configuration, doctor):
     group.register(app)
 
 

@@ -30,6 +30,7 @@ _DUE = (
 _CLAIM = delete(deadline).where(deadline.c.key.in_(select(_DUE.c.key))).returning(*_ALL)
 _OF_CASE = select(*_ALL).where(deadline.c.case_id == bindparam("case_id")).order_by(deadline.c.due_at)
 _PENDING = select(func.count()).select_from(deadline)
+_FIRST = select(func.min(deadline.c.due_at))
 
 
 class SqlDeadlines:
@@ -65,6 +66,12 @@ class SqlDeadlines:
         """How many there are."""
         self._work.flush(self._owed)
         return int(self._work.link.run(_PENDING).scalar_one())
+
+    def next_due(self) -> Instant | None:
+        """When the earliest falls due."""
+        self._work.flush(self._owed)
+        first = self._work.link.run(_FIRST).scalar_one()
+        return None if first is None else int(first)
 
     def shift(self, kinds: Sequence[str], before: Instant, to: Instant) -> int:
         """Move deadlines of some kinds that fell due in an outage; says how many."""
