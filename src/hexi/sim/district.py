@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
+from itertools import islice
 
 from hexi.kernel.clock import Instant
+from hexi.kernel.deadline import Deadline
+from hexi.kernel.directory import Device, view
 from hexi.kernel.ports import Store
 from hexi.kernel.record import Record
 from hexi.sim import staff
@@ -12,6 +15,7 @@ from hexi.sim.chance import chance
 from hexi.sim.homes import HomePlan, home_items
 from hexi.sim.layout import Building, Layout, ground_data, lay_out
 from hexi.sim.staff import Item
+from hexi.spine.watch import silence
 
 ELDERS = 20_000
 SMALL = 200
@@ -29,16 +33,31 @@ def generate(seed: int = 1, elders: int = ELDERS) -> Iterator[Record]:
         yield Record(kind=kind, id=identity, version=0, data=data, at=MADE_AT, by="sim")
 
 
-def fill(store: Store, records: Iterable[Record]) -> int:
-    """Store records in batches of one transaction each; says how many."""
+def fill(
+    store: Store, records: Iterable[Record], *, watched: Container[str] = (), since: Instant = MADE_AT
+) -> int:
+    """Store records in batches of one transaction each; says how many.
+
+    Devices of the ``watched`` elders are missed from ``since`` on when their heartbeat does not come;
+    the others never are, because nothing plays them.
+    """
     count = 0
     waiting = iter(records)
-    while batch := [record for _, record in zip(range(BATCH), waiting, strict=False)]:
+    while batch := list(islice(waiting, BATCH)):
         with store.write() as transaction:
             for record in batch:
                 transaction.records.put(record)
+            transaction.deadlines.arm(_silences(batch, watched, since))
         count += len(batch)
     return count
+
+
+def _silences(batch: list[Record], watched: Container[str], since: Instant) -> Iterator[Deadline]:
+    for record in batch:
+        if record.kind == "device" and record.data.get("owner") in watched:
+            length = view(record, Device).silent_after
+            if length is not None:
+                yield silence(record.ref, since + length, since=since)
 
 
 def _items(seed: int, elders: int) -> Iterator[Item]:
