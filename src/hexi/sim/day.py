@@ -127,6 +127,7 @@ class _Player:
         """From midnight to midnight; at one instant, first what is due, then events, then expectations."""
         try:
             moments = [self._reach(item) for item in _in_order(self.day)]
+            moments.append(Moment(at=self.clock.now(), findings=tuple(self._troubles())))
             stories = self._stories()
         finally:
             self.store.close()
@@ -138,6 +139,11 @@ class _Player:
         if isinstance(item, Event):
             return Moment(at=at, event=item, findings=tuple(self._happen(item)))
         return Moment(at=at, expect=item, findings=tuple(self._judge(item)))
+
+    def _troubles(self) -> list[Finding]:
+        """What the platform itself stumbled over; a day has none."""
+        with self.store.read() as tx:
+            return [Finding("platform", "no trouble", item.reason) for item in tx.quarantine.find(MOST)]
 
     # -- time
 
