@@ -149,7 +149,7 @@ class SignalDoor:
 
     async def _quarantine(self, token: Token, items: Sequence[tuple[str, Text, bytes]]) -> None:
         """Keep the bytes, and let the one folded case of this link know."""
-        now, link = self._platform.clock.now(), f"http:{token.name}"
+        now, link = self._platform.clock.now(), f"http/{token.name}"
         rows = [
             Quarantined(id=0, received=now, link=link, content_type=kind, reason=reason.en, raw=raw)
             for kind, reason, raw in items

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import get, put
+from litestar.params import FromPath, JSONBody
 
 from hexi.connectors.problem import FieldFault, ProblemError
 from hexi.connectors.tokens import digest_of, new_secret
@@ -85,7 +86,7 @@ def list_accounts(request: Call) -> list[AccountView]:
 
 
 @put("/accounts/{login:str}", guards=may(Permission.ACCOUNT_EDIT), summary="Add or change an account")
-async def put_account(request: Call, login: str, data: AccountBody) -> AccountView:
+async def put_account(request: Call, login: FromPath[str], data: JSONBody[AccountBody]) -> AccountView:
     """Add or change an account; a change counts at once, also for those who are logged in."""
     if data.role not in ROLES:
         roles = ", ".join(ROLES)
@@ -129,7 +130,7 @@ def list_tokens(request: Call) -> list[TokenView]:
 
 
 @put("/tokens/{name:str}", guards=may(Permission.ACCOUNT_EDIT), summary="Add or change a token")
-async def put_token(request: Call, name: str, data: TokenBody) -> TokenMade:
+async def put_token(request: Call, name: FromPath[str], data: JSONBody[TokenBody]) -> TokenMade:
     """Add or change a token; a new or renewed one gets a new secret."""
     secret = new_secret()
 

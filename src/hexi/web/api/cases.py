@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import get, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from hexi.connectors.problem import ProblemError
 from hexi.kernel.case import Act, Case, Entry
@@ -22,7 +23,7 @@ from hexi.web.access.looks import look
 from hexi.web.access.permissions import Caller, Permission
 from hexi.web.api.common import Limit, Moment, Offset, case_for, moment, zone
 
-Name = Annotated[str | None, Parameter(max_length=200)]
+Name = Annotated[str | None, QueryParameter(max_length=200)]
 
 
 class CasePage(msgspec.Struct, kw_only=True):
@@ -56,7 +57,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def wanted(
-    open: bool | None = None,  # noqa: A002, FBT001 -- the name in the query
+    open: FromQuery[bool | None] = None,  # noqa: A002 -- the name in the query
     scenario: Name = None,
     subject: Name = None,
     device: Name = None,
@@ -77,7 +78,11 @@ def where(
 
 @get("/cases", guards=may(Permission.CASE_SEE), sync_to_thread=True, summary="Cases by filters")
 def list_cases(
-    request: Call, about: Wanted, area: CaseFilter, limit: Limit = 50, offset: Offset = 0
+    request: Call,
+    about: NamedDependency[Wanted],
+    area: NamedDependency[CaseFilter],
+    limit: Limit = 50,
+    offset: Offset = 0,
 ) -> CasePage:
     """Open cases by time left and severity, others newest first."""
     allowed = zone(caller_in(request), area.street, area.community)
@@ -95,7 +100,7 @@ def list_cases(
 
 
 @get("/cases/{case_id:str}", guards=may(Permission.CASE_SEE), summary="One case with its log")
-async def get_case(request: Call, case_id: str) -> CaseDetail:
+async def get_case(request: Call, case_id: FromPath[str]) -> CaseDetail:
     """Everything of a case. A look at the person it is about is logged."""
     platform, caller = platform_of(request), caller_in(request)
     detail = await asyncio.to_thread(_read, request, case_id)
@@ -163,7 +168,7 @@ class ActDone(msgspec.Struct, kw_only=True):
 
 
 @post("/cases/{case_id:str}/acts", guards=may(Permission.CASE_ACT), status_code=200, summary="Do an act")
-async def do_act(request: Call, case_id: str, data: ActBody) -> ActDone:
+async def do_act(request: Call, case_id: FromPath[str], data: JSONBody[ActBody]) -> ActDone:
     """Acknowledge, arrive, whistle, close ...; a problem ``refused`` (409) says why it is not allowed now."""
     platform, caller = platform_of(request), caller_in(request)
     await asyncio.to_thread(_demand_case, request, case_id)

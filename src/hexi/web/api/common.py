@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from hexi.connectors.problem import (
     CONTENT_TYPE,
@@ -24,10 +24,12 @@ from hexi.kernel.text import Text
 from hexi.spine.intake import OverloadedError
 from hexi.web.access.permissions import Caller
 
-Limit = Annotated[int, Parameter(ge=1, le=500, description="How many at most.")]
-Offset = Annotated[int, Parameter(ge=0, le=1_000_000, description="How many to pass over.")]
-Moment = Annotated[str | None, Parameter(description="RFC 3339 with offset, such as 2026-05-01T08:00:00Z.")]
-Day = Annotated[str | None, Parameter(pattern=r"^\d{4}-\d\d-\d\d$", description="Such as 2026-05-01.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=500, description="How many at most.")]
+Offset = Annotated[int, QueryParameter(ge=0, le=1_000_000, description="How many to pass over.")]
+Moment = Annotated[
+    str | None, QueryParameter(description="RFC 3339 with offset, such as 2026-05-01T08:00:00Z.")
+]
+Day = Annotated[str | None, QueryParameter(pattern=r"^\d{4}-\d\d-\d\d$", description="Such as 2026-05-01.")]
 
 _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger("hexi.web")

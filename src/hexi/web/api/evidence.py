@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from litestar import Response, get, post
 from litestar.datastructures import UploadFile
+from litestar.params import FromPath
 
 from hexi.connectors.asgi import too_large
 from hexi.connectors.problem import ProblemError
@@ -70,7 +71,7 @@ async def _uploaded(request: Call) -> bytes:
     media_type="application/octet-stream",
     summary="A picture of a case",
 )
-async def get_evidence(request: Call, case_id: str, digest: str) -> Response[bytes]:
+async def get_evidence(request: Call, case_id: FromPath[str], digest: FromPath[str]) -> Response[bytes]:
     """A file that is evidence on a case the caller may see. The look is logged."""
     platform, caller = platform_of(request), caller_in(request)
 

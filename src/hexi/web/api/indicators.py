@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 
 from hexi.connectors.problem import ProblemError
 from hexi.kernel.indicator import Figure, Indicator, Measure, figure
@@ -66,7 +68,7 @@ def _indicator(request: Call, indicator: str) -> Indicator:
 
 
 @get("/indicators", guards=may(Permission.WALL_SEE), sync_to_thread=True, summary="All indicators")
-def list_indicators(request: Call, wanted: MeasureFilter) -> list[Number]:
+def list_indicators(request: Call, wanted: NamedDependency[MeasureFilter]) -> list[Number]:
     """Every indicator's value for a place and a period."""
     asked, catalogue = _allowed(request, wanted), platform_of(request).spine.catalogue
     with platform_of(request).store.read() as tx:
@@ -88,7 +90,12 @@ def _number(indicator: Indicator, found: Figure) -> Number:
 
 
 @get("/indicators/{indicator:str}", guards=may(Permission.WALL_SEE), sync_to_thread=True, summary="By place")
-def get_indicator(request: Call, indicator: str, wanted: MeasureFilter, by: Level = "street") -> list[Group]:
+def get_indicator(
+    request: Call,
+    indicator: FromPath[str],
+    wanted: NamedDependency[MeasureFilter],
+    by: FromQuery[Level] = "street",
+) -> list[Group]:
     """One indicator by place level or by day."""
     known, asked = _indicator(request, indicator), _allowed(request, wanted)
     groups: defaultdict[str | None, list[Measure]] = defaultdict(list)
@@ -111,9 +118,9 @@ def _group(indicator: Indicator, key: str | None, rows: list[Measure]) -> Group:
 )
 def get_indicator_cases(
     request: Call,
-    indicator: str,
-    wanted: MeasureFilter,
-    hit: bool | None = None,  # noqa: FBT001
+    indicator: FromPath[str],
+    wanted: NamedDependency[MeasureFilter],
+    hit: FromQuery[bool | None] = None,
 ) -> list[str]:
     """The ids of the cases a number counts: all, or only the hits or the misses."""
     _indicator(request, indicator)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Response, delete, get, put
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 
 from hexi.connectors.problem import FieldFault, ProblemError
 from hexi.kernel.ports import Transaction
@@ -19,7 +19,7 @@ from hexi.web.access.looks import lies_within, look, personal_fields, visible
 from hexi.web.access.permissions import Caller, Permission
 from hexi.web.api.common import Limit, Offset
 
-IfMatch = Annotated[str | None, Parameter(header="If-Match", description="The version that is changed.")]
+IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="The version that is changed.")]
 MAX_ID = 200
 _CHUNK = 200
 
@@ -60,7 +60,7 @@ def kind_of(request: Call, kind: str) -> RecordKind:
 
 @get("/records/{kind:str}", guards=may(Permission.RECORD_SEE), summary="Records of a kind")
 async def list_records(
-    request: Call, kind: str, q: str = "", limit: Limit = 50, offset: Offset = 0
+    request: Call, kind: FromPath[str], q: FromQuery[str] = "", limit: Limit = 50, offset: Offset = 0
 ) -> RecordPage:
     """Records whose id or data contains a text, by id. A list of people is a look at them."""
     platform, caller, known = platform_of(request), caller_in(request), kind_of(request, kind)
@@ -90,7 +90,7 @@ def _find(tx: Transaction, kind: str, text: str, caller: Caller) -> list[Record]
 
 
 @get("/records/{kind:str}/{identity:str}", guards=may(Permission.RECORD_SEE), summary="One record")
-async def get_record(request: Call, kind: str, identity: str) -> Response[RecordView]:
+async def get_record(request: Call, kind: FromPath[str], identity: FromPath[str]) -> Response[RecordView]:
     """The current version; its number is the ``ETag``. A look at personal fields is logged."""
     known, record = await _seen(request, kind, identity)
     view = _view(known, record, caller_in(request))
@@ -99,7 +99,7 @@ async def get_record(request: Call, kind: str, identity: str) -> Response[Record
 
 
 @get("/records/{kind:str}/{identity:str}/history", guards=may(Permission.RECORD_SEE), summary="All versions")
-async def get_history(request: Call, kind: str, identity: str) -> list[RecordView]:
+async def get_history(request: Call, kind: FromPath[str], identity: FromPath[str]) -> list[RecordView]:
     """Every version, newest first."""
     platform, caller, known = platform_of(request), caller_in(request), kind_of(request, kind)
 
@@ -121,7 +121,11 @@ async def get_history(request: Call, kind: str, identity: str) -> list[RecordVie
     summary="Add or change a record",
 )
 async def put_record(
-    request: Call, kind: str, identity: str, data: dict[str, Any], if_match: IfMatch = None
+    request: Call,
+    kind: FromPath[str],
+    identity: FromPath[str],
+    data: JSONBody[dict[str, Any]],
+    if_match: IfMatch = None,
 ) -> Response[RecordView]:
     """Add, or replace the version named by ``If-Match``. Fields the caller may not see stay as they are."""
     platform, caller, known = platform_of(request), caller_in(request), kind_of(request, kind)
@@ -150,7 +154,9 @@ async def put_record(
     guards=may(Permission.RECORD_SEE, Permission.RECORD_EDIT),
     summary="Delete a record",
 )
-async def delete_record(request: Call, kind: str, identity: str, if_match: IfMatch = None) -> None:
+async def delete_record(
+    request: Call, kind: FromPath[str], identity: FromPath[str], if_match: IfMatch = None
+) -> None:
     """Delete the version named by ``If-Match``; its history stays."""
     platform, caller = platform_of(request), caller_in(request)
     kind_of(request, kind)

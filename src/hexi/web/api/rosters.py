@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import post
+from litestar.params import FromPath, JSONBody
 
 from hexi.connectors.problem import ProblemError
 from hexi.kernel.ports import Transaction
@@ -33,13 +34,13 @@ class Desk(msgspec.Struct, kw_only=True):
 
 
 @post("/rosters/{identity:str}/take-over", guards=may(Permission.ROSTER_TAKE), status_code=200)
-async def take(request: Call, identity: str, data: ShiftBody) -> Desk:
+async def take(request: Call, identity: FromPath[str], data: JSONBody[ShiftBody]) -> Desk:
     """A person takes over a desk."""
     return await _change(request, identity, data, take_over)
 
 
 @post("/rosters/{identity:str}/hand-over", guards=may(Permission.ROSTER_TAKE), status_code=200)
-async def hand(request: Call, identity: str, data: ShiftBody) -> Desk:
+async def hand(request: Call, identity: FromPath[str], data: JSONBody[ShiftBody]) -> Desk:
     """A person leaves a desk; when nobody is left the regular shifts count again."""
     return await _change(request, identity, data, hand_over)
 

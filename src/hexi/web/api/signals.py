@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from litestar import Response, get, post
+from litestar.params import FromPath
 
 from hexi.connectors.http import SIGNAL, decode_quarantined
 from hexi.connectors.problem import FieldFault, ProblemError
@@ -114,7 +115,7 @@ def _get(request: Call, number: int) -> Quarantined:
     media_type="application/octet-stream",
     summary="The bytes of one",
 )
-async def get_raw(request: Call, number: int) -> Response[bytes]:
+async def get_raw(request: Call, number: FromPath[int]) -> Response[bytes]:
     """The bytes as they came. The look is logged: they may hold personal data."""
     item = await asyncio.to_thread(_get, request, number)
     await look(platform_of(request), caller_in(request), f"quarantine:{number}", "raw")
@@ -134,7 +135,7 @@ class Replayed(msgspec.Struct, kw_only=True):
     status_code=200,
     summary="Try one again",
 )
-async def replay(request: Call, number: int) -> Replayed:
+async def replay(request: Call, number: FromPath[int]) -> Replayed:
     """Decode again and take it, if it can be read now; a problem ``invalid`` says why it still cannot."""
     platform = platform_of(request)
     item = await asyncio.to_thread(_get, request, number)
