@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count, islice
 from typing import NamedTuple
@@ -14,6 +15,7 @@ import msgspec
 import structlog
 
 from hexi.kernel.clock import MINUTE, SECOND, Clock, Duration, Instant, SimClock
+from hexi.kernel.ports import StoreError
 from hexi.kernel.response import Notice, Receipt
 from hexi.kernel.signal import Signal
 from hexi.sim.faults import Faults
@@ -226,18 +228,20 @@ class LivePlayer:
         self.tally.acts += acts
         self.tally.signals += len(signals) - acts
         for lane in (False, True):
-            await self._submit([signal for signal in signals if signal.is_act is lane])
+            some = [signal for signal in signals if signal.is_act is lane]
+            if some:
+                await self._insist(partial(self._doors.submit, some))
         for item in batch:
             if isinstance(item, Receipt):
-                await self._doors.report(item)
+                await self._insist(partial(self._doors.report, item))
 
-    async def _submit(self, signals: list[Signal]) -> None:
-        """Hand in; while the platform is overloaded wait and try again, as a gateway would."""
-        while signals and not self._stopping.is_set():
+    async def _insist(self, hand_in: Callable[[], Awaitable[object]]) -> None:
+        """While the platform cannot take it, wait and try again, as a gateway would."""
+        while not self._stopping.is_set():
             try:
-                await self._doors.submit(signals)
-            except OverloadedError:
-                _log.warning("sim_waits", signals=len(signals))
+                await hand_in()
+            except (OverloadedError, StoreError) as error:
+                _log.warning("sim_waits", reason=str(error))
                 await self._breathe(1.0)
             else:
                 return

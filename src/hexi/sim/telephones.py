@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hexi.adapters.channels import OpenChannel
 from hexi.kernel.case import Rung
 from hexi.kernel.clock import SECOND, Clock, Duration, Instant
-from hexi.kernel.ports import Channel
 from hexi.kernel.response import Notice, Receipt, UndeliveredError
 from hexi.sim.faults import Faults
 
@@ -35,7 +35,11 @@ class AnsweringChannel:
     """A channel before another one whose recipients then answer; the demo puts it before the inbox."""
 
     def __init__(
-        self, inner: Channel, reached: Callable[[Notice], None], clock: Clock, faults: Faults | None = None
+        self,
+        inner: OpenChannel,
+        reached: Callable[[Notice], None],
+        clock: Clock,
+        faults: Faults | None = None,
     ) -> None:
         self._inner = inner
         self._reached = reached
@@ -49,3 +53,7 @@ class AnsweringChannel:
         receipt = await self._inner.send(notice, link)
         self._reached(notice)
         return receipt
+
+    async def close(self) -> None:
+        """Let go of the inner channel."""
+        await self._inner.close()
