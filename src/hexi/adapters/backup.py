@@ -154,7 +154,9 @@ def _unpack(archive: Path, folder: Path, progress: Progress) -> Manifest:
             if head is None:
                 raise BackupError(f"{archive} is not a backup of hexi")
             manifest = msgspec.json.decode(head.read(), type=Manifest)
-            for done, entry in enumerate(packed, 1):
+            for done, entry in enumerate(packed):
+                if entry.name == _MANIFEST:
+                    continue
                 packed.extract(entry, folder, filter="data")
                 progress(done)
     except (tarfile.TarError, msgspec.MsgspecError, EOFError, gzip.BadGzipFile, OSError) as error:

@@ -61,8 +61,6 @@ def _sheet(lines: Iterator[tuple[int, Sequence[Any]]]) -> Sheet:
     rows: list[tuple[int, list[Any]]] = []
     cells = 0
     for number, line in lines:
-        if len(line) > MAX_COLUMNS:
-            line = line[:MAX_COLUMNS]  # noqa: PLW2901 -- trailing blanks of a formatted sheet
         cells += len(line)
         if cells > MAX_CELLS or len(rows) >= MAX_ROWS:
             raise SheetError(
@@ -72,9 +70,9 @@ def _sheet(lines: Iterator[tuple[int, Sequence[Any]]]) -> Sheet:
         if not any(cell not in (None, "") for cell in line):
             continue
         if headers:
-            rows.append((number, list(line)))
+            rows.append((number, list(line[:MAX_COLUMNS])))
         else:
-            headers = [tidy(cell) for cell in line]
+            headers = [tidy(cell) for cell in line[:MAX_COLUMNS]]
     if not headers:
         raise SheetError("文件是空的", "the file is empty")
     return Sheet(headers, rows)
@@ -126,7 +124,7 @@ def _xlsx_lines(content: bytes) -> Iterator[tuple[int, list[Any]]]:
     try:
         page = book.worksheets[0]
         page.reset_dimensions()  # a wrong size in the file would cut rows off or make millions
-        for number, cells in enumerate(page.iter_rows(max_col=MAX_COLUMNS), 1):
+        for number, cells in enumerate(page.iter_rows(), 1):
             yield number, [Formula(str(c.value)) if c.data_type == "f" else c.value for c in cells]
     finally:
         book.close()
