@@ -159,6 +159,13 @@ def test_a_key_is_held_while_open_and_for_a_time_after(store: SqlStore) -> None:
         assert tx.cases.fold("k", "C6", NOW + 999) == "C1"
 
 
+def test_the_holder_of_a_key_can_be_looked_up(store: SqlStore) -> None:
+    with store.write() as tx:
+        assert tx.cases.holder("k") is None
+        tx.cases.fold("k", "C1", NOW)
+        assert tx.cases.holder("k") == "C1"
+
+
 def test_two_processes_never_open_two_cases_for_one_key(shared_url: str) -> None:
     command = [sys.executable, "-m", "tests.contract.worker", "fold", shared_url]
     both = [

@@ -60,6 +60,15 @@ def test_the_deadlines_of_a_case_in_order(store: SqlStore) -> None:
         assert tx.deadlines.of_case("C1") == mine
 
 
+def test_when_the_next_falls_due(store: SqlStore) -> None:
+    with store.write() as tx:
+        assert tx.deadlines.next_due() is None
+        tx.deadlines.arm([a_deadline("a", NOW + 5), a_deadline("b", NOW + 3)])
+        assert tx.deadlines.next_due() == NOW + 3
+        tx.deadlines.cancel(["b"])
+        assert tx.deadlines.next_due() == NOW + 5
+
+
 def test_shifting_after_an_outage(store: SqlStore) -> None:
     with store.write() as tx:
         silent = [a_deadline("a", NOW - 5, kind=SILENCE), a_deadline("b", NOW, kind=SILENCE)]

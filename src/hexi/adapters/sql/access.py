@@ -55,7 +55,7 @@ class SqlAccess:
 
     def session(self, digest: str, now: Instant) -> str | None:
         """The login of a live session."""
-        login: str | None = self._work.link.run(_SESSION, digest=digest, now=now).scalar()
+        login: str | None = self._work.link.value(_SESSION, digest=digest, now=now)
         return login
 
     def put_session(self, digest: str, login: str, expires: Instant) -> None:

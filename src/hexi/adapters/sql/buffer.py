@@ -18,9 +18,9 @@ class Buffer(Generic[K, V]):
 
     __slots__ = ("_layers", "_write")
 
-    def __init__(self, write: Callable[[dict[K, V]], None]) -> None:
+    def __init__(self, write: Callable[[dict[K, V]], None], depth: int = 0) -> None:
         self._write = write
-        self._layers: list[dict[K, V]] = [{}]
+        self._layers: list[dict[K, V]] = [{} for _ in range(depth + 1)]
 
     def __setitem__(self, key: K, value: V) -> None:
         self._layers[-1][key] = value

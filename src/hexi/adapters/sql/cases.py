@@ -62,14 +62,16 @@ class SqlCases:
         owed = self._rows.get(case_id)
         if owed is not None:
             return _read_case(owed[-1])
-        body = self._work.link.run(_LOCK if self._work.writing else _GET, id=case_id).scalar()
+        body = self._work.link.value(_LOCK if self._work.writing else _GET, id=case_id)
         return None if body is None else _read_case(body)
 
     def fold(self, key: str, case_id: str, now: Instant) -> str:
         """The case that holds a key: an open one, one closed within its time, else ``case_id``."""
         if self._work.write(_HOLD_NEW, key=key, case_id=case_id, until=None).rowcount == 1:
             return case_id
-        holder, until = self._work.link.run(_HOLDER, key=key).one()
+        found = self._work.link.run(_HOLDER, key=key).fetchone()
+        assert found
+        holder, until = found
         if until is None or until >= now:
             return str(holder)
         self.hold_fold(key, case_id)
@@ -77,7 +79,7 @@ class SqlCases:
 
     def holder(self, key: str) -> str | None:
         """The case that holds a key now, open or not long closed."""
-        held = self._work.link.run(_HELD_BY, key=key).scalar()
+        held = self._work.link.value(_HELD_BY, key=key)
         return None if held is None else str(held)
 
     def release_fold(self, key: str, until: Instant) -> None:
@@ -130,12 +132,13 @@ class SqlCases:
 
     def _count(self, wanted: CaseFilter, *state: ColumnElement[Any]) -> int:
         query = select(func.count()).select_from(case_row).where(*_conditions(wanted), *state)
-        return int(self._work.link.query(query).scalar_one())
+        [(count,)] = self._work.link.query(query)
+        return int(count)
 
     def ids(self, after: str, limit: int) -> list[str]:
         """Case ids in order, for walking all of them."""
         self._work.flush(self._rows)
-        return list(self._work.link.run(_IDS, after=after, most=limit).scalars())
+        return [id_ for (id_,) in self._work.link.run(_IDS, after=after, most=limit)]
 
     def _write_rows(self, owed: dict[str, tuple[Any, ...]]) -> None:
         self._work.link.many(_PUT, list(owed.values()))

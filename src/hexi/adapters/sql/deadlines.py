@@ -65,12 +65,12 @@ class SqlDeadlines:
     def pending(self) -> int:
         """How many there are."""
         self._work.flush(self._owed)
-        return int(self._work.link.run(_PENDING).scalar_one())
+        return int(self._work.link.value(_PENDING))
 
     def next_due(self) -> Instant | None:
         """When the earliest falls due."""
         self._work.flush(self._owed)
-        first = self._work.link.run(_FIRST).scalar_one()
+        first = self._work.link.value(_FIRST)
         return None if first is None else int(first)
 
     def shift(self, kinds: Sequence[str], before: Instant, to: Instant) -> int:

@@ -1,14 +1,16 @@
-"""One connection in one transaction: statements compiled once per dialect, errors in our words."""
+"""One connection in one transaction: statements compiled once per dialect, errors in our words.
+
+Statements are written in SQLAlchemy Core and run by the driver itself: its own execution costs more
+than a small commit does.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, Protocol
 
-from sqlalchemy import Connection, Dialect, Table
-from sqlalchemy.engine import CursorResult
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Dialect, Table
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -58,72 +60,103 @@ def replacing(table: Table) -> Upsert:
     return Upsert(table, f"ON CONFLICT ({target}) DO UPDATE SET {changes}")
 
 
+class Cursor(Protocol):
+    """The answer to a statement."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows were changed."""
+        ...
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """The next row."""
+        ...
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """All rows that are left."""
+        ...
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]: ...
+
+
 class Book:
     """The statements of one dialect, each compiled once."""
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
+        self.errors: type[Exception] = dialect.loaded_dbapi.Error
         self._mark = "?" if dialect.name == "sqlite" else "%s"
         self._known: dict[Any, Compiled] = {}
 
     def look_up(self, statement: Executable | Upsert) -> Compiled:
-        """The text of a statement, the names of its parameters in order, and the values it brings."""
+        """The text of a fixed statement, the names of its parameters in order, the values it brings."""
         known = self._known.get(statement)
         if known is None:
-            known = self._known[statement] = self._compile(statement)
+            known = self._known[statement] = self._read(statement)
         return known
 
-    def _compile(self, statement: Executable | Upsert) -> Compiled:
+    def _read(self, statement: Executable | Upsert) -> Compiled:
         if isinstance(statement, Upsert):
             return statement.text(self._mark), tuple(statement.columns), {}
-        compiled = statement.compile(dialect=self.dialect)  # type: ignore[attr-defined]
+        return self.compile(statement)
+
+    def compile(self, statement: Executable) -> Compiled:
+        """The same for a statement that was put together for one call."""
+        options = {"render_postcompile": True}
+        compiled = statement.compile(dialect=self.dialect, compile_kwargs=options)  # type: ignore[attr-defined]
         assert isinstance(compiled, SQLCompiler)
         own = {name: value for name, value in compiled.params.items() if value is not None}
         return str(compiled), tuple(compiled.positiontup or ()), own
 
 
 class Link:
-    """A connection that runs the book's statements."""
+    """A driver's connection that runs the book's statements; StoreError when the database cannot."""
 
-    __slots__ = ("book", "connection", "postgresql")
+    __slots__ = ("book", "driver", "postgresql")
 
-    def __init__(self, connection: Connection, book: Book) -> None:
-        self.connection = connection
+    def __init__(self, driver: Any, book: Book) -> None:
+        self.driver = driver
         self.book = book
         self.postgresql = book.dialect.name == "postgresql"
 
-    def run(self, statement: Executable | Upsert, **values: Any) -> CursorResult[*tuple[Any, ...]]:
+    def run(self, statement: Executable | Upsert, **values: Any) -> Cursor:
         """Run a fixed statement with its parameters by name."""
         sql, names, own = self.book.look_up(statement)
         given = own | values if own else values
         return self.plain(sql, tuple([given[name] for name in names]))
 
-    def plain(self, sql: str, values: tuple[Any, ...] = ()) -> CursorResult[*tuple[Any, ...]]:
+    def query(self, statement: Executable) -> Cursor:
+        """Run a statement that was put together for this call, its values in it."""
+        sql, names, own = self.book.compile(statement)
+        return self.plain(sql, tuple([own[name] for name in names]))
+
+    def value(self, statement: Executable, **values: Any) -> Any:
+        """The first column of the first row of a fixed statement, or None."""
+        row = self.run(statement, **values).fetchone()
+        return row[0] if row else None
+
+    def plain(self, sql: str, values: tuple[Any, ...] = ()) -> Cursor:
         """Run the driver's own SQL."""
+        cursor = self.driver.cursor()
         try:
-            return self.connection.exec_driver_sql(sql, values)
-        except DBAPIError as error:
+            cursor.execute(sql, values)
+        except self.book.errors as error:
             raise store_error(error) from error
+        found: Cursor = cursor
+        return found
 
-    def many(self, statement: Executable | Upsert, rows: list[tuple[Any, ...]]) -> int:
+    def many(self, statement: Executable | Upsert, rows: Sequence[tuple[Any, ...]]) -> int:
         """Run a fixed statement for many rows, given in the order of its parameters; rows changed."""
-        sql, _, _ = self.book.look_up(statement)
+        cursor = self.driver.cursor()
         try:
-            return self.connection.exec_driver_sql(sql, rows).rowcount
-        except DBAPIError as error:
+            cursor.executemany(self.book.look_up(statement)[0], rows)
+        except self.book.errors as error:
             raise store_error(error) from error
-
-    def query(self, statement: Executable) -> CursorResult[*tuple[Any, ...]]:
-        """Run a statement that was put together for this call."""
-        try:
-            return self.connection.execute(statement)
-        except DBAPIError as error:
-            raise store_error(error) from error
+        return int(cursor.rowcount)
 
 
-def store_error(error: DBAPIError) -> Exception:
+def store_error(cause: BaseException | None) -> Exception:
     """The same failure in the words of the port; a mistake in a statement or a row stays what it is."""
-    cause = error.orig
     if isinstance(cause, sqlite3.Error):
         code = getattr(cause, "sqlite_errorname", "") or ""
         kind: Kind = next((kind for prefix, kind in _KINDS.items() if code.startswith(prefix)), "broken")
@@ -133,5 +166,5 @@ def store_error(error: DBAPIError) -> Exception:
         kind = _KINDS.get(code, "broken")
         ours = kind != "broken" or type(cause).__name__ in {"OperationalError", "AdminShutdown"}
     if not ours:
-        return error
+        return cause if isinstance(cause, Exception) else RuntimeError(repr(cause))
     return StoreError(f"{code} {cause}".strip(), kind=kind)

@@ -67,7 +67,7 @@ class SqlNotices:
         if changed:
             return changed
         self._work.flush(self._added)
-        body = self._work.link.run(_GET, id=notice_id).scalar()
+        body = self._work.link.value(_GET, id=notice_id)
         return None if body is None else _decode(body)
 
     def update(self, notice: Notice) -> None:
@@ -96,7 +96,7 @@ class SqlNotices:
 
     def _read(self, statement: Any, **values: Any) -> list[Notice]:
         self._work.flush(self._added, self._changed)
-        return [_decode(body) for body in self._work.link.run(statement, **values).scalars()]
+        return [_decode(body) for (body,) in self._work.link.run(statement, **values)]
 
     def _write_added(self, owed: dict[str, Notice]) -> None:
         rows = [

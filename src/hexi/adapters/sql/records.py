@@ -87,7 +87,7 @@ class SqlRecords:
         """The current version, unless deleted."""
         found = self._owed.get((kind, identity))
         if found is None:
-            row = self._work.link.run(_GET, kind=kind, id=identity).first()
+            row = self._work.link.run(_GET, kind=kind, id=identity).fetchone()
             found = _record(row) if row else None
         return None if found is None or found.deleted else found
 
@@ -95,7 +95,7 @@ class SqlRecords:
         """Store the next version (``version`` is set here) with its references; returns it."""
         key = (record.kind, record.id)
         owed = self._owed.get(key)
-        last = owed.version if owed else self._work.link.run(_VERSION, kind=key[0], id=key[1]).scalar() or 0
+        last = owed.version if owed else self._work.link.value(_VERSION, kind=key[0], id=key[1]) or 0
         stored = msgspec.structs.replace(record, version=last + 1)
         self._owed[key] = stored
         self._versions[(*key, stored.version)] = stored
@@ -111,7 +111,8 @@ class SqlRecords:
         """How many of a kind contain a text."""
         self._work.flush(self._owed)
         query = select(func.count()).select_from(record).where(*_holding(kind, text))
-        return int(self._work.link.query(query).scalar_one())
+        [(count,)] = self._work.link.query(query)
+        return int(count)
 
     def linked(self, kind: str, field: str, target: str) -> list[Record]:
         """Records of a kind whose field refers to an id."""
@@ -127,7 +128,7 @@ class SqlRecords:
     def revision(self) -> int:
         """Grows with every change, so that readers know when to look again."""
         self._work.flush(self._owed)
-        return int(self._work.link.run(_REVISION, name=_REVISION_NAME).scalar() or 0)
+        return int(self._work.link.value(_REVISION, name=_REVISION_NAME) or 0)
 
     def relink(self) -> None:
         """Derive every reference anew, after the fields that refer have changed."""
@@ -135,9 +136,7 @@ class SqlRecords:
         self._work.settle()
         self._work.link.query(delete(record_link))
         rows = self._work.link.query(select(record).where(record.c.deleted == 0))
-        for chunk in rows.partitions(1000):
-            links = [link for row in chunk for link in self._fields.links(_record(row))]
-            self._work.write_many(_LINK, links)
+        self._work.write_many(_LINK, [link for row in rows for link in self._fields.links(_record(row))])
 
     def _write(self, owed: dict[tuple[str, str], Record]) -> None:
         link = self._work.link

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, delete, func, literal_column, select, text
+from sqlalchemy import Select, bindparam, delete, func, literal_column, select, text
 
 from hexi.adapters.sql.link import Upsert, ignoring
 from hexi.adapters.sql.tables import seen, signal
@@ -41,6 +42,15 @@ _CASE_OF = (
 )
 _OLDEST = select(seen.c.seq).order_by(seen.c.seq).limit(_CHUNK)
 _FORGET = delete(seen).where(seen.c.seq.in_(_OLDEST), seen.c.received < bindparam("before"))
+
+
+@lru_cache(maxsize=32)
+def _count(kinds: int) -> Select[int]:
+    wanted = signal.c.kind.in_([bindparam(f"kind_{number}") for number in range(kinds)])
+    found = select(func.count()).where(signal.c.subject == bindparam("subject"), wanted)
+    return found.where(signal.c.received >= bindparam("since"))
+
+
 _COLUMNS = (
     signal.c.id,
     signal.c.source,
@@ -114,7 +124,7 @@ class SqlSignals:
                 first[key] = digest
                 continue
             if key not in first:
-                first[key] = self._work.link.run(_DIGEST, source=source, id=id_).scalar_one()
+                first[key] = self._work.link.value(_DIGEST, source=source, id=id_)
             judged.append(Known.REPEAT if first[key] == digest else Known.REUSED)
         return judged
 
@@ -141,15 +151,14 @@ class SqlSignals:
     def case_of(self, key: Key) -> str | None:
         """The case an earlier signal went to."""
         self._work.flush(self._added)
-        case_id: str | None = self._work.link.run(_CASE_OF, source=key[0], id=key[1]).scalar()
+        case_id: str | None = self._work.link.value(_CASE_OF, source=key[0], id=key[1])
         return case_id
 
     def count(self, kinds: Sequence[str], subject: str, since: Instant) -> int:
         """How many signals of some kinds one subject has sent since an instant, this transaction included."""
         self._work.flush(self._added)
-        wanted = (signal.c.subject == subject, signal.c.received >= since, signal.c.kind.in_(kinds))
-        found = self._work.link.query(select(func.count()).select_from(signal).where(*wanted))
-        return int(found.scalar_one())
+        values = {f"kind_{number}": kind for number, kind in enumerate(kinds)}
+        return int(self._work.link.value(_count(len(kinds)), subject=subject, since=since, **values))
 
     def recent(self, subject: str | None, limit: int) -> list[tuple[Signal, str | None]]:
         """The latest signals, of one subject or of all, newest first, with their cases."""
@@ -163,7 +172,7 @@ class SqlSignals:
     def unmatched(self, limit: int) -> list[Signal]:
         """The latest signals of unknown kinds, persons or devices."""
         self._work.flush(self._added)
-        return [_signal(row) for row in self._work.link.query(_UNMATCHED.params(most=limit))]
+        return [_signal(row) for row in self._work.link.run(_UNMATCHED, most=limit)]
 
     def forget(self, seen_before: Instant) -> int:
         """Drop identities older than the horizon, the oldest 50,000 at most; says how many."""

@@ -44,7 +44,7 @@ class SqlHeard:
 
     def last(self, key: str) -> Instant | None:
         """When a key was last heard."""
-        at: Instant | None = self._work.link.run(_LAST, key=key).scalar()
+        at: Instant | None = self._work.link.value(_LAST, key=key)
         return at
 
 
@@ -58,11 +58,12 @@ class SqlQuarantine:
         """Keep it; returns its number (the given id is ignored)."""
         values = msgspec.structs.asdict(item)
         del values["id"]
-        return int(self._work.write(_KEEP, **values).scalar_one())
+        [(number,)] = self._work.write(_KEEP, **values)
+        return int(number)
 
     def get(self, number: int) -> Quarantined | None:
         """One of them, whole."""
-        row = self._work.link.run(_KEPT, number=number).first()
+        row = self._work.link.run(_KEPT, number=number).fetchone()
         return _quarantined(row) if row else None
 
     def find(self, limit: int, offset: int = 0) -> list[Quarantined]:
@@ -86,7 +87,7 @@ class SqlSettings:
 
     def get(self, name: str) -> str | None:
         """A value, or None."""
-        value: str | None = self._work.link.run(_VALUE, name=name).scalar()
+        value: str | None = self._work.link.value(_VALUE, name=name)
         return value
 
     def put(self, name: str, value: str) -> None:

@@ -60,7 +60,7 @@ class SqlStore:
     def write(self) -> Iterator[SqlTransaction]:
         """A writing transaction; durable when the block has ended. StoreError when it cannot be."""
         with self._turn(needed=self.dialect == "sqlite"), self._connected(self._writing) as connection:
-            tx = SqlTransaction(Link(connection, self._book), self._fields, writing=True)
+            tx = SqlTransaction(self._link(connection), self._fields, writing=True)
             yield tx
             tx.flush()
             connection.commit()
@@ -69,12 +69,15 @@ class SqlStore:
     def read(self) -> Iterator[SqlTransaction]:
         """A consistent view for reading, beside any writer."""
         with self._turn(needed=self._shared), self._connected(self._reading) as connection:
-            yield SqlTransaction(Link(connection, self._book), self._fields, writing=False)
+            yield SqlTransaction(self._link(connection), self._fields, writing=False)
 
     def close(self) -> None:
         """Let go of the database."""
         self._reading.dispose()
         self._writing.dispose()
+
+    def _link(self, connection: Connection) -> Link:
+        return Link(connection.connection.dbapi_connection, self._book)
 
     @contextmanager
     def _turn(self, *, needed: bool) -> Iterator[None]:
@@ -86,12 +89,9 @@ class SqlStore:
 
     @contextmanager
     def _connected(self, engine: Engine) -> Iterator[Connection]:
-        try:
-            with engine.connect() as connection:
-                connection.begin()
-                yield connection
-        except DBAPIError as error:
-            raise store_error(error) from error
+        with _in_our_words(), engine.connect() as connection:
+            connection.begin()
+            yield connection
 
 
 class _Turn:
@@ -140,12 +140,20 @@ def migrate(url: str) -> str:
 
 
 def _migrate(engine: Engine) -> None:
+    with _in_our_words(), engine.connect() as connection:
+        connection.begin()
+        bring_up(connection)
+        connection.commit()
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """StoreError for what the driver or SQLAlchemy says while connecting, beginning and committing."""
     try:
-        with engine.connect() as connection:
-            connection.begin()
-            bring_up(connection)
-            connection.commit()
+        yield
     except DBAPIError as error:
+        raise store_error(error.orig) from error
+    except sqlite3.Error as error:
         raise store_error(error) from error
 
 
@@ -184,11 +192,16 @@ def _set_up_reader(connection: sqlite3.Connection, _: object) -> None:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    _plainly(connection, "BEGIN IMMEDIATE")
 
 
 def _begin_deferred(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    _plainly(connection, "BEGIN")
+
+
+def _plainly(connection: Connection, sql: str) -> None:
+    driver: Any = connection.connection.dbapi_connection
+    driver.execute(sql)
 
 
 def _postgresql(url: URL) -> tuple[Engine, Engine]:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy.engine import CursorResult
 from sqlalchemy.sql.base import Executable
 
 from hexi.adapters.sql.buffer import Buffer
-from hexi.adapters.sql.link import Link, Upsert
+from hexi.adapters.sql.link import Cursor, Link, Upsert
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -29,7 +28,7 @@ class Work:
 
     def buffer(self, write: Callable[[dict[K, V]], None]) -> Buffer[K, V]:
         """A buffer that is written before the commit."""
-        buffer = Buffer(write)
+        buffer = Buffer(write, depth=len(self._saved))
         self._buffers.append(buffer)
         return buffer
 
@@ -37,7 +36,7 @@ class Work:
         """Call ``forget`` whenever a part is undone."""
         self._on_undo.append(forget)
 
-    def write(self, statement: Executable | Upsert, **values: Any) -> CursorResult[*tuple[Any, ...]]:
+    def write(self, statement: Executable | Upsert, **values: Any) -> Cursor:
         """Run a statement that changes the database at once."""
         self.settle()
         return self.link.run(statement, **values)
