@@ -172,8 +172,7 @@ class Intake:
             self._on_loop(_fail, group, StoreError(str(error), kind="broken"))
             return
         self._on_loop(self._after, group, outcome)
-        if self._watcher:
-            self._watcher.committed(len(group), (self._spine.clock.now() - began) / 1000, outcome)
+        self._watched(len(group), (self._spine.clock.now() - began) / 1000, outcome)
 
     def _tick(self, number: int) -> None:
         try:
@@ -189,8 +188,15 @@ class Intake:
         self.last_tick = self._spine.clock.now()
         if outcome.notices or outcome.changed:
             self._on_loop(self._after, [], outcome)
-        if self._watcher and (outcome.lateness or outcome.notices):
-            self._watcher.committed(0, 0.0, outcome)
+        if outcome.lateness:
+            self._watched(0, 0.0, outcome)
+
+    def _watched(self, jobs: int, seconds: float, outcome: Outcome) -> None:
+        if self._watcher:
+            try:
+                self._watcher.committed(jobs, seconds, outcome)
+            except Exception:  # noqa: BLE001 -- counting never stops the work
+                _log.exception("watcher failed")
 
     def _on_loop(self, callback: Callable[..., None], *args: object) -> None:
         if self._loop and not self._loop.is_closed():
