@@ -1,19 +1,38 @@
 """Nothing in a file makes reading packs fail, and a file broken while running keeps its old form."""
 
+import re
 from pathlib import Path
 from time import perf_counter
 
 import pytest
+from msgspec.structs import fields
 
 from hexi.adapters.packs.check import check
-from hexi.adapters.packs.load import load_packs, reload, stamp
+from hexi.adapters.packs.load import Manifest, load_packs, reload, stamp
 from hexi.adapters.packs.problem import line_of
 from hexi.adapters.packs.scaffold import ScaffoldError, new_pack, new_scenario
 from hexi.adapters.packs.table import BEGIN, END, catalogue_table, with_table, write_tables
 from hexi.kernel.case import Case
-from hexi.kernel.directory import VIEWS
-from hexi.kernel.record import Privacy, check_record
-from hexi.kernel.scenario import Severity
+from hexi.kernel.catalogue import KindInfo
+from hexi.kernel.directory import VIEWS, WAYS
+from hexi.kernel.indicator import CASE_NAMES
+from hexi.kernel.record import Field, Privacy, check_record
+from hexi.kernel.scenario import (
+    AbsenceRule,
+    AskRule,
+    AtLeast,
+    CaseRule,
+    IndicatorRule,
+    SameCase,
+    Scenario,
+    SequenceRule,
+    Severity,
+    SignalRule,
+    Step,
+)
+from hexi.spine.close import EVIDENCE_NAMES
+from hexi.spine.directory import WHO
+from hexi.spine.wording import HOLES
 
 
 @pytest.fixture
@@ -258,6 +277,28 @@ def test_write_tables_brings_a_readme_up_to_date(folder):
     assert text.index(BEGIN) < text.index("| moderate |") < text.index(END)
     with pytest.raises(ValueError, match="needs the lines"):
         with_table("# no marks", "x")
+
+
+@pytest.mark.parametrize(
+    ("page", "form"),
+    [
+        *(("scenario", form) for form in (Scenario, SignalRule, AskRule, CaseRule, Step, IndicatorRule)),
+        *(("scenario", form) for form in (AbsenceRule, SequenceRule, AtLeast, SameCase)),
+        *(("pack", form) for form in (Manifest, KindInfo, Field)),
+    ],
+)
+def test_the_reference_names_every_key(page, form):
+    text = (Path(__file__).parents[2] / "docs" / "reference" / f"{page}.md").read_text("utf-8")
+    keys = {field.encode_name for field in fields(form)} - {"version"}
+    assert not [key for key in keys if not re.search(rf"\b{key}\b", text)]
+
+
+def test_the_reference_names_every_recipient_way_and_blank():
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "scenario.md").read_text("utf-8")
+    blanks = [f"{{{hole}}}" for hole in HOLES]
+    assert not [
+        word for word in (*WHO, *WAYS, *blanks, *EVIDENCE_NAMES, *CASE_NAMES) if f"`{word}`" not in text
+    ]
 
 
 def test_250_scenarios_are_checked_within_a_second(folder):
