@@ -383,7 +383,11 @@ def test_every_promise_is_broken_by_some_mistake_above(made, tmp_path):
         broken |= {promise for promise in CHECKS if list(promise(whole))}
         broken |= {promise for promise in CHECKS_OF_ONE for item in whole.items if list(promise(item, whole))}
     left = {p.__name__ for p in (*CHECKS, *CHECKS_OF_ONE) if p not in broken}
-    assert left == {"packs_agree_on_a_kind", "no_unexplained_overlap"}, "these two have a test of their own"
+    assert left == {
+        "packs_agree_on_a_kind",
+        "no_unexplained_overlap",
+        "rules_import_only_the_facade",
+    }, "these have a test of their own"
 
 
 def test_an_overlap_is_explained_by_beats_a_condition_or_severity(made):
@@ -425,6 +429,17 @@ def test_a_packs_own_recipient_and_predicate_are_known(made):
     made.change(FALL_FILE, '["subject.steward"]', '["cleaners", "unit:U1"]')
     made.change(FALL_FILE, "data.confidence >= 0.5", "night(local.hour)")
     assert made.problems() == []
+
+
+def test_a_packs_code_leans_on_the_facade_alone(made):
+    rules = made.folder / "rules.py"
+    rules.write_text(
+        "from hexi.pack import predicate\nfrom hexi.kernel.case import Case\nimport math\n"
+        "@predicate\ndef far(metres):\n    return math.isfinite(metres)\n",
+        "utf-8",
+    )
+    (problem,) = made.problems()
+    assert (problem.line, "not hexi.kernel.case" in problem.message.en) == (2, True)
 
 
 def test_absence_and_sequence_open_cases_without_a_kind_of_their_own(made):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hexi.adapters.packs.check import (
+    code,
     conditions,
     days,
     identity,
@@ -62,6 +63,7 @@ CHECKS = (
     indicators.of_pack,
     records.records_are_whole,
     days.every_scenario_is_played,
+    code.rules_import_only_the_facade,
 )
 """Promises about all of them together."""
 
