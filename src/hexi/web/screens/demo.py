@@ -1,0 +1,225 @@
+"""The demo: the elder's pendant, and the telephones of everyone who is told."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, NamedTuple
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+from litestar.response import Redirect
+
+from hexi.kernel.case import Case, Rung
+from hexi.kernel.ports import CaseFilter, Transaction
+from hexi.kernel.record import Record
+from hexi.kernel.response import Notice, Receipt
+from hexi.kernel.signal import Signal
+from hexi.spine.directory import Directory
+from hexi.web.screens.acts import Actor, act_signal, do
+from hexi.web.screens.names import Names
+from hexi.web.screens.shell import Screens, Visit, html, speak
+from hexi.web.screens.told import ToldPerson, told
+from hexi.web.screens.words import gettext, mark, word
+
+ELDER = "E00001"
+"""The elder whom newcomers meet, unless the setting ``demo.person`` names another."""
+
+PENDANT = "pendant"
+MOST_NOTICES = 3
+_QUIET = mark("All is well. Press the red button if you need help.")
+_CALLED = mark("Your call has gone out. %(count)s people have been told. Please wait, help is coming.")
+_ANSWERED = mark("%(name)s has answered and knows about you.")
+_COMING = mark("%(name)s is on the way to you.")
+_THERE = mark("%(name)s has arrived.")
+
+
+class Home(NamedTuple):
+    """The elder of the demo with the pendant and the latest case."""
+
+    person: str
+    name: str
+    device: str | None
+    case: Case | None
+    told: list[ToldPerson]
+
+    @property
+    def coming(self) -> list[ToldPerson]:
+        """Those who have answered, the nearest first."""
+        order = ("arrived", "set_off", "acknowledged")
+        return sorted((p for p in self.told if p.answer in order), key=lambda p: order.index(p.answer))
+
+
+class Bubble(NamedTuple):
+    """A notice on a telephone: what it says, and what can be answered."""
+
+    notice: Notice
+    replies: list[tuple[str, str, str]]
+    answer: str
+    open: bool
+
+
+class Phone(NamedTuple):
+    """One telephone."""
+
+    ref: str
+    name: str
+    role: str
+    bubbles: list[Bubble]
+    more: int
+
+
+@get("/demo", sync_to_thread=True)
+def start(visit: Visit, screens: Screens) -> Response[str]:
+    """Where a newcomer begins."""
+    return screens.page(visit, "demo.html", **_values(visit, screens))
+
+
+@get("/demo/pendant", sync_to_thread=True)
+def pendant(visit: Visit, screens: Screens) -> Response[str]:
+    """The elder's page: one sentence, two buttons."""
+    return screens.page(visit, "pendant.html", **_values(visit, screens))
+
+
+@get("/demo/pendant/live", sync_to_thread=True)
+def pendant_live(visit: Visit, screens: Screens) -> Response[str]:
+    """The sentence and who is coming."""
+    values = _values(visit, screens)
+    return html(screens.render(visit, "parts/pendant_live.html", **values))
+
+
+@post("/demo/pendant/{what:str}", status_code=200)
+async def press(visit: Visit, screens: Screens, what: FromPath[str]) -> Response[str] | Redirect:
+    """呼救 or 我没事."""
+    speak(visit)
+    with screens.platform.store.read() as tx:
+        home = _home(screens, tx)
+    if what == "help":
+        await screens.platform.intake.submit([_cry(screens, home)])
+    elif home.case and home.case.is_open:
+        said: dict[str, str] = {}
+        actor = Actor(f"person:{home.person}", "app", "demo")
+        await do(screens, act_signal(screens, home.case.id, "well", actor, said))
+    if not visit.headers.get("hx-request"):
+        return Redirect("/demo/pendant", status_code=303)
+    return html(screens.render(visit, "parts/pendant_live.html", **_values(visit, screens)))
+
+
+def _cry(screens: Screens, home: Home) -> Signal:
+    subject = f"device:{home.device}" if home.device else f"person:{home.person}"
+    return Signal(
+        id=secrets.token_urlsafe(12),
+        source="demo",
+        kind="pendant.sos",
+        received=screens.now(),
+        subject=subject,
+    )
+
+
+@get("/demo/phones", sync_to_thread=True)
+def phones(visit: Visit, screens: Screens) -> Response[str]:
+    """What everyone received, and their answers."""
+    return screens.page(visit, "phones.html", **_phones(visit, screens))
+
+
+@get("/demo/phones/live", sync_to_thread=True)
+def phones_live(visit: Visit, screens: Screens) -> Response[str]:
+    """The telephones alone."""
+    return html(screens.render(visit, "parts/phones_live.html", **_phones(visit, screens)))
+
+
+@post("/demo/phones/{notice_id:str}/{act:str}", status_code=200)
+async def answer(
+    visit: Visit, screens: Screens, notice_id: FromPath[str], act: FromPath[str]
+) -> Response[str] | Redirect:
+    """Somebody answers on their telephone."""
+    speak(visit)
+    with screens.platform.store.read() as tx:
+        notice = tx.notices.get(notice_id)
+    if notice and act in {*notice.replies.values(), "arrived"}:
+        for rung in (Rung.SEEN, Rung.ANSWERED):
+            proof = Receipt(
+                notice_id=notice_id, at=screens.now(), rung=rung, evidence={"by": "demo telephone"}
+            )
+            await screens.platform.intake.receipt(proof)
+        said = {"role": notice.role, "press": f"{notice_id}/{act}"}
+        await do(
+            screens,
+            act_signal(screens, notice.case_id, act, Actor(notice.recipient, notice.way, "demo"), said),
+        )
+    if not visit.headers.get("hx-request"):
+        return Redirect("/demo/phones", status_code=303)
+    return html(screens.render(visit, "parts/phones_live.html", **_phones(visit, screens)))
+
+
+def _values(visit: Visit, screens: Screens) -> dict[str, Any]:
+    speak(visit)
+    with screens.platform.store.read() as tx:
+        home = _home(screens, tx)
+    return {"home": home, "sentence": _sentence(home)}
+
+
+def _home(screens: Screens, tx: Transaction) -> Home:
+    record = _elder(tx)
+    if record is None:
+        return Home(ELDER, ELDER, None, None, [])
+    names = Names(tx)
+    devices = tx.records.linked("device", "owner", record.id)
+    device = next((d.id for d in devices if d.data.get("type") == PENDANT), None)
+    rows = tx.cases.find(CaseFilter(subject=record.ref, since=0), 1)
+    case = tx.cases.get(rows[0].id) if rows else None
+    people = told(case, tx, names) if case and case.is_open else []
+    return Home(record.id, str(record.data.get("name", record.id)), device, case, people)
+
+
+def _elder(tx: Transaction) -> Record | None:
+    named = tx.records.get("person", tx.settings.get("demo.person") or ELDER)
+    if named:
+        return named
+    pendants = tx.records.find("device", PENDANT, 1)
+    return tx.records.get("person", str(pendants[0].data.get("owner"))) if pendants else None
+
+
+def _sentence(home: Home) -> str:
+    if home.case is None or not home.case.is_open:
+        return gettext(_QUIET)
+    if not home.coming:
+        return gettext(_CALLED, count=len({p.ref for p in home.told}))
+    first = home.coming[0]
+    form = {"arrived": _THERE, "set_off": _COMING}.get(first.answer, _ANSWERED)
+    return gettext(form, name=first.name)
+
+
+def _phones(visit: Visit, screens: Screens) -> dict[str, Any]:
+    speak(visit)
+    with screens.platform.store.read() as tx:
+        home, names = _home(screens, tx), Names(tx)
+        roles = {person.ref: person.role_word for person in home.told}
+        refs = dict.fromkeys([*_family(tx, home, screens), *roles])
+        found = [_phone(tx, names, ref, roles.get(ref, "")) for ref in refs]
+    return {"home": home, "phones": found}
+
+
+def _family(tx: Transaction, home: Home, screens: Screens) -> list[str]:
+    directory = Directory(tx, screens.now())
+    person = directory.person(home.person)
+    refs = [f"contact:{contact.id}" for contact in directory.contacts(home.person)]
+    return refs + ([f"person:{person.steward}"] if person and person.steward else [])
+
+
+def _phone(tx: Transaction, names: Names, ref: str, role: str) -> Phone:
+    notices = tx.notices.of_recipient(ref, 30)
+    contact = names.contact(ref)
+    bubbles = [_bubble(tx, names, notice) for notice in notices[:MOST_NOTICES]]
+    said = (contact.relation if contact else "") or role
+    return Phone(ref, names.of(ref), said, bubbles, max(0, len(notices) - MOST_NOTICES))
+
+
+def _bubble(tx: Transaction, names: Names, notice: Notice) -> Bubble:
+    case = tx.cases.get(notice.case_id)
+    people = told(case, tx, names) if case else []
+    mine = next((p for p in people if p.ref == notice.recipient and p.role == notice.role), None)
+    acts = {act: key for key, act in notice.replies.items()}
+    if notice.step != "ask":
+        acts.setdefault("arrived", "")
+    replies = [(key, act, word("reply", act)) for act, key in acts.items()]
+    return Bubble(notice, replies, mine.answer if mine else "", bool(case and case.is_open))

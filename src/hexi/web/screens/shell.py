@@ -1,0 +1,149 @@
+"""What every screen stands on: the visitor, the language, the templates, the platform."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import Request, Response
+from litestar.enums import MediaType
+from litestar.utils.scope.state import ScopeState
+
+from hexi.kernel.catalogue import Catalogue
+from hexi.kernel.clock import Instant
+from hexi.kernel.ports import CaseFilter
+from hexi.spine.platform import Platform
+from hexi.web.access.permissions import Caller, Permission
+from hexi.web.screens import names, words
+from hexi.web.screens.queue import Queue
+
+HERE = Path(__file__).resolve().parent.parent
+STATIC = HERE / "static"
+TEMPLATES = HERE / "templates"
+Visit = Request[Any, Any, Any]
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "font-src 'self'; connect-src 'self'; worker-src 'self'; manifest-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""No inline script or style, and nothing from elsewhere."""
+
+
+def environment() -> Environment:
+    """The templates, with words that follow the language of the page."""
+    env = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.globals["_"] = words.gettext
+    env.globals["word"] = words.word
+    env.globals["Permission"] = Permission
+    env.filters.update(
+        say=words.say, clock=names.clock, minute=names.minute, stamp=names.stamp, span=names.length
+    )
+    return env
+
+
+_DRAWN_KEPT = 50
+
+
+class Screens:
+    """The platform with what is needed to show it."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self.queue = Queue()
+        self._drawn: dict[tuple[object, ...], str] = {}
+        self.env = environment()
+        self.env.globals["demo"] = platform.demo
+        self.env.globals["version"] = platform.version
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue of this moment; a reload puts another in its place."""
+        return self.platform.spine.catalogue
+
+    def now(self) -> Instant:
+        """The present by the platform's clock."""
+        return self.platform.clock.now()
+
+    def render(self, visit: Visit, template: str, **values: Any) -> str:
+        """A template in the visitor's language."""
+        words.LANGUAGE.set(language_of(visit))
+        context = {
+            "language": words.LANGUAGE.get(),
+            "visitor": visitor_of(visit),
+            "now": self.now(),
+            "csrf": csrf_of(visit),
+            "path": visit.url.path,
+            "press": secrets.token_urlsafe(12),
+            "message": "",
+            "trouble": "",
+            "next": "",
+            **values,
+        }
+        return self.env.get_template(template).render(context)
+
+    def drawn_queue(self, visit: Visit, caller: Caller) -> str:
+        """The queue as the visitor sees it, drawn once for each state of it."""
+        wanted = CaseFilter(open=True, **area(caller))
+        with self.platform.store.read() as tx:
+            rows = self.queue.rows(tx, self.catalogue, wanted)
+            total = tx.cases.count(wanted)
+        key = (language_of(visit), total, *rows)
+        if key not in self._drawn:
+            if len(self._drawn) >= _DRAWN_KEPT:
+                self._drawn.clear()
+            self._drawn[key] = self.render(visit, "parts/queue.html", rows=rows, total=total)
+        return self._drawn[key]
+
+    def page(self, visit: Visit, template: str, status: int = 200, **values: Any) -> Response[str]:
+        """A template as an answer, under the strict content policy."""
+        return html(self.render(visit, template, **values), status)
+
+
+GUEST = Caller(login="", name="", role="guest")
+
+
+def visitor_of(visit: Visit) -> Caller:
+    """Who is looking: whom the gate has found, else a guest without any permission."""
+    caller = visit.scope.get("user")
+    return caller if isinstance(caller, Caller) else GUEST
+
+
+def area(caller: Caller) -> dict[str, str]:
+    """The part of the district whose cases a visitor sees, as fields of a ``CaseFilter``."""
+    if not caller.place:
+        return {}
+    return {"street": caller.place} if len(caller.place) == 9 else {"community": caller.place}
+
+
+def html(content: str, status: int = 200) -> Response[str]:
+    """A page or a piece of one."""
+    headers = {
+        "content-security-policy": POLICY,
+        "cache-control": "no-store",
+        "referrer-policy": "same-origin",
+    }
+    return Response(content, status_code=status, media_type=MediaType.HTML, headers=headers)
+
+
+def language_of(visit: Visit) -> str:
+    """The language of the visitor's pages."""
+    return words.choose_language(visit.cookies.get("lang"), visit.headers.get("accept-language", ""))
+
+
+def speak(visit: Visit) -> None:
+    """Make the visitor's language that of all words said from here on."""
+    words.LANGUAGE.set(language_of(visit))
+
+
+def csrf_of(visit: Visit) -> str:
+    """The token that the visitor's forms carry; empty where the site asks for none."""
+    token = ScopeState.from_scope(visit.scope).csrf_token
+    return token if isinstance(token, str) else visit.cookies.get("csrftoken", "")
