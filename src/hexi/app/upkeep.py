@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import structlog
 
@@ -66,16 +67,17 @@ class Upkeep:
         if now == self._stamp:
             return
         self._stamp = now
-        before = {(str(p.file), p.message.en) for p in self.loaded.problems}
+        before = {(p.file, p.message.en) for p in self.loaded.problems}
         self.loaded = await asyncio.to_thread(reload, self.loaded, self._settings.packs)
         catalogue = self.loaded.catalogue()
         self._platform.store.use_record_kinds(catalogue.record_kinds)
         self._platform.spine.use(catalogue=catalogue)
-        fresh = [p for p in self.loaded.problems if (str(p.file), p.message.en) not in before]
+        fresh = [p for p in self.loaded.problems if (p.file, p.message.en) not in before]
         for problem in fresh:
-            await self._report(
-                "tech.scenario_broken", problem.file.name, where=problem.where, why=problem.message.en
-            )
+            name = Path(problem.file).name
+            await self._report("tech.scenario_broken", name, where=problem.where, why=problem.message.en)
+        for file in {file for file, _ in before} - {p.file for p in self.loaded.problems}:
+            await self._report("tech.cleared", Path(file).name)
 
     def _read_revision(self) -> int:
         with self._platform.store.read() as tx:
@@ -119,6 +121,7 @@ class Upkeep:
             source=f"hexi:{about}",
             kind=kind,
             received=now,
+            subject=f"platform:{about}",
             data={"about": about, **data},
         )
         await self._platform.intake.submit([signal])
