@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hexi import __version__
-from hexi.adapters.channels import WaysOut
+from hexi.adapters.channels import OpenChannel, WaysOut
 from hexi.adapters.clock import SystemClock
 from hexi.adapters.files import FileStore
 from hexi.adapters.geo import read_index
@@ -74,6 +74,11 @@ class App:
 
     def _hand(self, notices: Sequence[Notice]) -> None:
         self.senders.hand(notices)
+
+    def wrap_channels(self, wrap: Callable[[OpenChannel], OpenChannel]) -> None:
+        """Put something before every channel; the demo's people answer there."""
+        for way, channel in self._ways.channels.items():
+            self._ways.channels[way] = wrap(channel)
 
     async def start(self) -> None:
         """Begin to commit, to send and to look after itself."""

@@ -20,6 +20,7 @@ from hexi.cli import (
     packs,
     quarantine,
     safety,
+    serve,
     table,
 )
 from hexi.kernel.ports import StoreError
@@ -34,7 +35,7 @@ app = typer.Typer(
     help="The operating platform of a city district.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for group in (packs, day, table, safety, figures, quarantine, access, configuration, doctor):
+for group in (serve, packs, day, table, safety, figures, quarantine, access, configuration, doctor):
     group.register(app)
 
 
