@@ -122,17 +122,18 @@ class World:
             headers["authorization"] = f"Bearer secret-{token}"
         return httpx.Client(base_url=self.url, headers=headers, trust_env=False, timeout=20)
 
-    def browser(self, login: str | None = None) -> httpx.Client:
+    @contextmanager
+    def browser(self, login: str | None = None) -> Iterator[httpx.Client]:
         """A person's browser: cookies, the CSRF token in its header, logged in if wished."""
-        client = self.client(accept="text/html")
-        client.get("/login")
-        client.headers["x-csrftoken"] = client.cookies["csrftoken"]
-        client.headers["origin"] = self.url
-        if login:
-            answer = client.post("/login", data={"login": login, "password": PASSWORD})
-            assert answer.status_code == 303, answer.text
-        client.headers["accept"] = "application/json"
-        return client
+        with self.client(accept="text/html") as client:
+            client.get("/login")
+            client.headers["x-csrftoken"] = client.cookies["csrftoken"]
+            client.headers["origin"] = self.url
+            if login:
+                answer = client.post("/login", data={"login": login, "password": PASSWORD})
+                assert answer.status_code == 303, answer.text
+            client.headers["accept"] = "application/json"
+            yield client
 
     async def serve(self, ready: threading.Event, stop: asyncio.Event) -> None:
         """Run until told to stop."""

@@ -31,7 +31,8 @@ class BrowserCSRF(CSRFMiddleware):
         """Check, or pass on."""
         caller: Any = scope.get("user")
         by_token = isinstance(caller, Caller) and caller.by_token
-        if by_token or not from_browser(Headers.from_scope(scope)):
+        acts = scope.get("method") not in self.config.safe_methods
+        if by_token or (acts and not from_browser(Headers.from_scope(scope))):
             await self.app(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
