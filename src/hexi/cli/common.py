@@ -70,6 +70,7 @@ def words(text: Text) -> str:
 def say(zh: str, en: str) -> None:
     """Tell the operator something on standard output."""
     out.print(words(Text(zh=zh, en=en)), highlight=False, markup=False, soft_wrap=True)
+    sys.stdout.flush()
 
 
 def warn(text: Text | str) -> None:
