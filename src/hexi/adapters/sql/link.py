@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 
 from sqlalchemy import Dialect, Table
 from sqlalchemy.sql.base import Executable
@@ -141,7 +141,7 @@ class Link:
         try:
             cursor.execute(sql, values)
         except self.book.errors as error:
-            raise store_error(error) from error
+            fail(error)
         found: Cursor = cursor
         return found
 
@@ -151,20 +151,25 @@ class Link:
         try:
             cursor.executemany(self.book.look_up(statement)[0], rows)
         except self.book.errors as error:
-            raise store_error(error) from error
+            fail(error)
         return int(cursor.rowcount)
 
 
-def store_error(cause: BaseException | None) -> Exception:
-    """The same failure in the words of the port; a mistake in a statement or a row stays what it is."""
-    if isinstance(cause, sqlite3.Error):
-        code = getattr(cause, "sqlite_errorname", "") or ""
-        kind: Kind = next((kind for prefix, kind in _KINDS.items() if code.startswith(prefix)), "broken")
-        ours = isinstance(cause, sqlite3.OperationalError) or type(cause) is sqlite3.DatabaseError
+def fail(error: BaseException) -> NoReturn:
+    """Raise a driver's error in the words of the port; a mistake in a statement or a row as it is."""
+    kind = _kind(error)
+    if kind is None:
+        raise error
+    raise StoreError(f"{type(error).__name__}: {error}", kind=kind) from error
+
+
+def _kind(error: BaseException) -> Kind | None:
+    """What keeps the database from working; None when the statement or a row is at fault."""
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorname", "")
+        ours = isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
+        found = next((kind for prefix, kind in _KINDS.items() if code.startswith(prefix)), None)
     else:
-        code = getattr(cause, "sqlstate", None) or ""
-        kind = _KINDS.get(code, "broken")
-        ours = kind != "broken" or type(cause).__name__ in {"OperationalError", "AdminShutdown"}
-    if not ours:
-        return cause if isinstance(cause, Exception) else RuntimeError(repr(cause))
-    return StoreError(f"{code} {cause}".strip(), kind=kind)
+        ours = type(error).__name__ in {"OperationalError", "AdminShutdown", "CannotConnectNow"}
+        found = _KINDS.get(getattr(error, "sqlstate", None) or "")
+    return found or ("broken" if ours else None)

@@ -9,10 +9,11 @@ from sqlalchemy import Connection, inspect, text
 SCHEMA = "0001"
 """The revision this build works with."""
 
-_LOCK_PG = "SELECT pg_advisory_xact_lock(1751480425)"
+_ALONE = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(1751480425)"}
+"""Only one process migrates."""
 
 
-def version_of(connection: Connection) -> str | None:
+def _version_of(connection: Connection) -> str | None:
     """The revision a database stands at; None when it is empty."""
     if not inspect(connection).has_table("alembic_version"):
         return None
@@ -21,9 +22,8 @@ def version_of(connection: Connection) -> str | None:
 
 def bring_up(connection: Connection) -> None:
     """Run what is missing, inside the connection's transaction; ValueError for a newer database."""
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(_LOCK_PG)
-    present = version_of(connection)
+    connection.exec_driver_sql(_ALONE[connection.dialect.name])
+    present = _version_of(connection)
     if present == SCHEMA:
         return
     if present is not None and present > SCHEMA:

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, QueuePool, StaticPool, create_engine, event
+from sqlalchemy import Engine, QueuePool, StaticPool, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
-from hexi.adapters.sql.link import Book, Link, store_error
+from hexi.adapters.sql.link import Book, Link, fail
 from hexi.adapters.sql.records import LinkedFields
-from hexi.adapters.sql.schema import bring_up, version_of
+from hexi.adapters.sql.schema import bring_up
 from hexi.adapters.sql.transaction import SqlTransaction
 from hexi.kernel.record import RecordKind
 
@@ -22,6 +22,10 @@ BUSY_MS = 10_000
 """How long a writer waits for another process before it says ``locked``."""
 _READERS = 16
 _LINKS_NAME = "records.links"
+_BEGIN = "BEGIN IMMEDIATE"
+_VERSION = text("SELECT version_num FROM alembic_version")
+_REPEATABLE_READ = 3
+"""psycopg's number for it; psycopg itself is there only where it is used."""
 
 
 class SqlStore:
@@ -42,10 +46,10 @@ class SqlStore:
         return self._book.dialect.name
 
     @property
-    def schema_version(self) -> str | None:
+    def schema_version(self) -> str:
         """The revision the tables stand at."""
-        with self._connected(self._reading) as connection:
-            return version_of(connection)
+        with self.read() as tx:
+            return str(tx.link.value(_VERSION))
 
     def use_record_kinds(self, kinds: Mapping[str, RecordKind]) -> None:
         """From now on these fields are references; kept references are derived anew when they differ."""
@@ -59,25 +63,22 @@ class SqlStore:
     @contextmanager
     def write(self) -> Iterator[SqlTransaction]:
         """A writing transaction; durable when the block has ended. StoreError when it cannot be."""
-        with self._turn(needed=self.dialect == "sqlite"), self._connected(self._writing) as connection:
-            tx = SqlTransaction(self._link(connection), self._fields, writing=True)
+        with self._turn(needed=self.dialect == "sqlite"), self._begun(self._writing, _BEGIN) as driver:
+            tx = SqlTransaction(Link(driver, self._book), self._fields, writing=True)
             yield tx
             tx.flush()
-            connection.commit()
+            driver.commit()
 
     @contextmanager
     def read(self) -> Iterator[SqlTransaction]:
         """A consistent view for reading, beside any writer."""
-        with self._turn(needed=self._shared), self._connected(self._reading) as connection:
-            yield SqlTransaction(self._link(connection), self._fields, writing=False)
+        with self._turn(needed=self._shared), self._begun(self._reading, "BEGIN") as driver:
+            yield SqlTransaction(Link(driver, self._book), self._fields, writing=False)
 
     def close(self) -> None:
         """Let go of the database."""
         self._reading.dispose()
         self._writing.dispose()
-
-    def _link(self, connection: Connection) -> Link:
-        return Link(connection.connection.dbapi_connection, self._book)
 
     @contextmanager
     def _turn(self, *, needed: bool) -> Iterator[None]:
@@ -88,10 +89,17 @@ class SqlStore:
             yield
 
     @contextmanager
-    def _connected(self, engine: Engine) -> Iterator[Connection]:
-        with _in_our_words(), engine.connect() as connection:
-            connection.begin()
-            yield connection
+    def _begun(self, engine: Engine, begin: str) -> Iterator[Any]:
+        """A driver's connection in a transaction, which is rolled back unless it was committed."""
+        with _in_our_words(self._book.errors):
+            borrowed = engine.raw_connection()
+            try:
+                driver: Any = borrowed.driver_connection
+                if self.dialect == "sqlite":  # psycopg begins by itself
+                    driver.execute(begin)
+                yield driver
+            finally:
+                borrowed.close()
 
 
 class _Turn:
@@ -134,27 +142,26 @@ def migrate(url: str) -> str:
     """Bring a database's tables up to date; the revision they now stand at."""
     store = open_store(url)
     try:
-        return store.schema_version or ""
+        return store.schema_version
     finally:
         store.close()
 
 
 def _migrate(engine: Engine) -> None:
-    with _in_our_words(), engine.connect() as connection:
-        connection.begin()
+    with _in_our_words(engine.dialect.loaded_dbapi.Error), engine.connect() as connection:
         bring_up(connection)
         connection.commit()
 
 
 @contextmanager
-def _in_our_words() -> Iterator[None]:
-    """StoreError for what the driver or SQLAlchemy says while connecting, beginning and committing."""
+def _in_our_words(errors: type[Exception]) -> Iterator[None]:
+    """StoreError for what goes wrong while connecting, beginning and committing."""
     try:
         yield
     except DBAPIError as error:
-        raise store_error(error.orig) from error
-    except sqlite3.Error as error:
-        raise store_error(error) from error
+        fail(error.orig or error)
+    except errors as error:
+        fail(error)
 
 
 def _sqlite(url: URL) -> tuple[Engine, Engine]:
@@ -162,14 +169,12 @@ def _sqlite(url: URL) -> tuple[Engine, Engine]:
     shape: dict[str, Any] = {"poolclass": StaticPool} if memory else {"poolclass": QueuePool, "pool_size": 1}
     writing = create_engine(url, connect_args=_ANY_THREAD, **shape)
     event.listen(writing, "connect", _set_up_writer)
-    event.listen(writing, "begin", _begin_immediate)
     if memory:
         return writing, writing
     reading = create_engine(
         url, connect_args=_ANY_THREAD, poolclass=QueuePool, pool_size=_READERS, max_overflow=_READERS
     )
     event.listen(reading, "connect", _set_up_reader)
-    event.listen(reading, "begin", _begin_deferred)
     return writing, reading
 
 
@@ -191,21 +196,14 @@ def _set_up_reader(connection: sqlite3.Connection, _: object) -> None:
     _set_up(connection, "query_only = ON")
 
 
-def _begin_immediate(connection: Connection) -> None:
-    _plainly(connection, "BEGIN IMMEDIATE")
-
-
-def _begin_deferred(connection: Connection) -> None:
-    _plainly(connection, "BEGIN")
-
-
-def _plainly(connection: Connection, sql: str) -> None:
-    driver: Any = connection.connection.dbapi_connection
-    driver.execute(sql)
-
-
 def _postgresql(url: URL) -> tuple[Engine, Engine]:
     address = url.set(drivername="postgresql+psycopg")
     writing = create_engine(address, paramstyle="format", pool_size=4, pool_pre_ping=True)
-    reading = writing.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    reading = create_engine(address, paramstyle="format", pool_size=_READERS, pool_pre_ping=True)
+    event.listen(reading, "connect", _set_up_snapshots)
     return writing, reading
+
+
+def _set_up_snapshots(connection: Any, _: object) -> None:
+    connection.isolation_level = _REPEATABLE_READ
+    connection.read_only = True
