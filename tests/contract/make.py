@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from hexi.kernel.case import Case, Entry, apply
+from hexi.kernel.case import Case, Entry
 from hexi.kernel.deadline import Deadline, DeadlineKind
+from hexi.kernel.fold import apply
 from hexi.kernel.indicator import Measure
 from hexi.kernel.record import Record
 from hexi.kernel.response import Notice

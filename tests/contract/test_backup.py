@@ -9,7 +9,7 @@ import pytest
 from tests.contract.make import NOW, a_case, a_deadline
 
 from hexi.adapters.sql import BackupError, backup, open_store, restore
-from hexi.kernel.case import rebuild
+from hexi.kernel.fold import rebuild
 
 
 def _fill(url: str, stop: threading.Event, started: threading.Event) -> None:

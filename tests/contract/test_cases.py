@@ -10,7 +10,8 @@ import pytest
 from tests.contract.make import NOW, a_case
 
 from hexi.adapters.sql import SqlStore
-from hexi.kernel.case import Case, Entry, apply, rebuild
+from hexi.kernel.case import Case, Entry
+from hexi.kernel.fold import apply, rebuild
 from hexi.kernel.ports import CaseFilter
 
 

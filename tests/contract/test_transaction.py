@@ -28,7 +28,8 @@ from tests.contract.make import (
 
 from hexi.adapters.sql import SqlStore, open_store
 from hexi.adapters.sql import store as store_module
-from hexi.kernel.case import Entry, apply, rebuild
+from hexi.kernel.case import Entry
+from hexi.kernel.fold import apply, rebuild
 from hexi.kernel.ports import CaseFilter, Known, StoreError, Transaction
 
 

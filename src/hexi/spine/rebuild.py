@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from hexi.kernel.case import Case, rebuild
+from hexi.kernel.case import Case
 from hexi.kernel.catalogue import Catalogue
+from hexi.kernel.fold import rebuild
 from hexi.kernel.ports import Store, Transaction
 from hexi.spine.count import measure
 

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from hexi.kernel.case import Case, Entry, apply
+from hexi.kernel.case import Case, Entry
 from hexi.kernel.catalogue import Catalogue
 from hexi.kernel.clock import Instant
+from hexi.kernel.fold import apply
 from hexi.kernel.ports import Locator, Random, Transaction
 from hexi.kernel.response import Notice
 from hexi.kernel.signal import Signal
