@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from hexi.kernel.case import (
+    QUESTION,
     STATE_AFTER,
     Case,
     CaseState,
