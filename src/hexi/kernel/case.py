@@ -1,6 +1,7 @@
 """A case: the entries of its append-only log, and what they add up to.
 
-The log is the truth; ``Case`` is its fold, made by ``kernel/fold.py``. States are the municipal view (GB/T 30428.8), derived from milestones by ``STATE_AFTER``.
+The log is the truth; ``Case`` is its fold, made by ``kernel/fold.py``. States are the municipal view
+(GB/T 30428.8), derived from milestones by ``STATE_AFTER``.
 """
 
 from __future__ import annotations
