@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import Engine, QueuePool, StaticPool, create_engine, event, text
@@ -22,7 +22,6 @@ BUSY_MS = 10_000
 """How long a writer waits for another process before it says ``locked``."""
 _READERS = 16
 _LINKS_NAME = "records.links"
-_BEGIN = "BEGIN IMMEDIATE"
 _VERSION = text("SELECT version_num FROM alembic_version")
 _REPEATABLE_READ = 3
 """psycopg's number for it; psycopg itself is there only where it is used."""
@@ -36,9 +35,12 @@ class SqlStore:
         self._reading = reading
         self._book = Book(writing.dialect)
         self._fields = LinkedFields(kinds)
-        self._shared = writing is reading
-        self._one = _Turn()
+        sqlite = writing.dialect.name == "sqlite"
+        self._begin = "BEGIN IMMEDIATE" if sqlite else ""
+        """psycopg begins by itself."""
+        self._turn: AbstractContextManager[None] = _Turn() if sqlite else nullcontext()
         """SQLite has one writer at a time: threads queue here rather than poll the file."""
+        self._reading_turn = self._turn if writing is reading else nullcontext()
 
     @property
     def dialect(self) -> str:
@@ -63,7 +65,7 @@ class SqlStore:
     @contextmanager
     def write(self) -> Iterator[SqlTransaction]:
         """A writing transaction; durable when the block has ended. StoreError when it cannot be."""
-        with self._turn(needed=self.dialect == "sqlite"), self._begun(self._writing, _BEGIN) as driver:
+        with self._turn, _Lease(self._writing, self._begin) as driver:
             tx = SqlTransaction(Link(driver, self._book), self._fields, writing=True)
             yield tx
             tx.flush()
@@ -72,7 +74,7 @@ class SqlStore:
     @contextmanager
     def read(self) -> Iterator[SqlTransaction]:
         """A consistent view for reading, beside any writer."""
-        with self._turn(needed=self._shared), self._begun(self._reading, "BEGIN") as driver:
+        with self._reading_turn, _Lease(self._reading, self._begin and "BEGIN") as driver:
             yield SqlTransaction(Link(driver, self._book), self._fields, writing=False)
 
     def close(self) -> None:
@@ -80,26 +82,32 @@ class SqlStore:
         self._reading.dispose()
         self._writing.dispose()
 
-    @contextmanager
-    def _turn(self, *, needed: bool) -> Iterator[None]:
-        if not needed:
-            yield
-            return
-        with self._one:
-            yield
 
-    @contextmanager
-    def _begun(self, engine: Engine, begin: str) -> Iterator[Any]:
-        """A driver's connection in a transaction, which is rolled back unless it was committed."""
-        with _in_our_words(self._book.errors):
-            borrowed = engine.raw_connection()
-            try:
-                driver: Any = borrowed.driver_connection
-                if self.dialect == "sqlite":  # psycopg begins by itself
-                    driver.execute(begin)
-                yield driver
-            finally:
-                borrowed.close()
+class _Lease:
+    """A driver's connection in a transaction, which is rolled back unless it was committed."""
+
+    __slots__ = ("_begin", "_borrowed", "_engine")
+
+    def __init__(self, engine: Engine, begin: str) -> None:
+        self._engine = engine
+        self._begin = begin
+
+    def __enter__(self) -> Any:
+        with _in_our_words(self._engine):
+            self._borrowed = self._engine.raw_connection()
+        driver: Any = self._borrowed.driver_connection
+        try:
+            if self._begin:
+                driver.execute(self._begin)
+        except self._engine.dialect.loaded_dbapi.Error as error:
+            self._borrowed.close()
+            fail(error)
+        return driver
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._borrowed.close()
+        if isinstance(error, self._engine.dialect.loaded_dbapi.Error):
+            fail(error)
 
 
 class _Turn:
@@ -148,26 +156,25 @@ def migrate(url: str) -> str:
 
 
 def _migrate(engine: Engine) -> None:
-    with _in_our_words(engine.dialect.loaded_dbapi.Error), engine.connect() as connection:
+    with _in_our_words(engine), engine.connect() as connection:
         bring_up(connection)
         connection.commit()
 
 
 @contextmanager
-def _in_our_words(errors: type[Exception]) -> Iterator[None]:
-    """StoreError for what goes wrong while connecting, beginning and committing."""
+def _in_our_words(engine: Engine) -> Iterator[None]:
+    """StoreError for what goes wrong while connecting."""
     try:
         yield
     except DBAPIError as error:
         fail(error.orig or error)
-    except errors as error:
+    except engine.dialect.loaded_dbapi.Error as error:
         fail(error)
 
 
 def _sqlite(url: URL) -> tuple[Engine, Engine]:
     memory = url.database in {None, "", ":memory:"}
-    shape: dict[str, Any] = {"poolclass": StaticPool} if memory else {"poolclass": QueuePool, "pool_size": 1}
-    writing = create_engine(url, connect_args=_ANY_THREAD, **shape)
+    writing = create_engine(url, connect_args=_ANY_THREAD, poolclass=StaticPool)
     event.listen(writing, "connect", _set_up_writer)
     if memory:
         return writing, writing
