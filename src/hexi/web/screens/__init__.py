@@ -69,9 +69,9 @@ _DEMO: list[Any] = [
 
 
 @get("/", sync_to_thread=False)
-def front(visit: Visit, screens: Screens) -> Redirect:
+def front(request: Visit, screens: Screens) -> Redirect:
     """To the screen a visitor works with."""
-    caller = visitor_of(visit)
+    caller = visitor_of(request)
     if screens.platform.demo:
         return Redirect("/demo")
     if caller.role == "worker":
@@ -80,24 +80,24 @@ def front(visit: Visit, screens: Screens) -> Redirect:
 
 
 @post("/language")
-async def language(visit: Visit) -> Redirect:
+async def language(request: Visit) -> Redirect:
     """Remember a language, and go back."""
-    form = await visit.form()
+    form = await request.form()
     chosen = "en" if form.get("language") == "en" else "zh"
     cookie = Cookie("lang", chosen, max_age=_YEAR, samesite="lax", httponly=True)
-    back = visit.headers.get("referer", "/")
-    same = back.startswith(str(visit.base_url))
+    back = request.headers.get("referer", "/")
+    same = back.startswith(str(request.base_url))
     return Redirect(back if same else "/", status_code=303, cookies=[cookie])
 
 
-def on_trouble(visit: Visit, error: Exception) -> Response[str]:
+def on_trouble(request: Visit, error: Exception) -> Response[str]:
     """A page that says what went wrong."""
-    speak(visit)
-    screens: Screens = Screens(visit.app.state.platform)
-    status = getattr(error, "status_code", None) or getattr(error, "status", 500)
+    speak(request)
+    screens: Screens = Screens(request.app.state.platform)
+    status = int(getattr(error, "status_code", 0) or getattr(error, "status", 500))
     said = gettext(_TITLES.get(status, _FAILED))
     detail = str(getattr(error, "detail", "") or "") if status not in _TITLES else ""
-    return screens.page(visit, "trouble.html", status, trouble=said, detail=detail)
+    return screens.page(request, "trouble.html", status, trouble=said, detail=detail)
 
 
 def handlers(platform: Platform) -> list[Any]:

@@ -62,36 +62,37 @@ async def do(screens: Screens, signal: Signal) -> Taken:
 
 @post("/cases/{case_id:str}/acts/{act:str}", guards=may(Permission.CASE_ACT), status_code=200)
 async def act(
-    visit: Visit, screens: Screens, case_id: FromPath[str], act: FromPath[str]
+    request: Visit, screens: Screens, case_id: FromPath[str], act: FromPath[str]
 ) -> Response[str] | Redirect:
     """An act from the desk or the case page: gives the case back as it then stands."""
-    speak(visit)
-    caller = visitor_of(visit)
+    speak(request)
+    caller = visitor_of(request)
     with screens.platform.store.read() as tx:
         seen_view(screens, tx, case_id, caller)
-    said = await read_form(visit, screens)
+    said = await read_form(request, screens)
     if act == "evidence" and said.get("file"):
         said["type"] = "photo"
     taken = await do(screens, act_signal(screens, case_id, act, Actor(caller.ref), said))
-    if not visit.headers.get("hx-request"):
+    if not request.headers.get("hx-request"):
         return Redirect(f"/cases/{case_id}", status_code=303)
-    return _live(visit, screens, case_id, _answer(taken))
+    return _live(request, screens, case_id, _answer(taken))
 
 
 def _answer(taken: Taken) -> tuple[str, str]:
     """What to say: good news, and trouble."""
     if taken.fate == "refused":
         return "", say(taken.error)
-    return gettext(_REPEAT if taken.fate == "repeat" else _DONE), ""
+    said = _REPEAT if taken.fate == "repeat" else _DONE
+    return gettext(said), ""
 
 
-def _live(visit: Visit, screens: Screens, case_id: str, answer: tuple[str, str]) -> Response[str]:
+def _live(request: Visit, screens: Screens, case_id: str, answer: tuple[str, str]) -> Response[str]:
     message, trouble = answer
     with screens.platform.store.read() as tx:
-        view = seen_view(screens, tx, case_id, visitor_of(visit))
-    values = panel_values(visitor_of(visit))
+        view = seen_view(screens, tx, case_id, visitor_of(request))
+    values = panel_values(visitor_of(request))
     shown = screens.page(
-        visit,
+        request,
         "parts/live.html",
         409 if trouble else 200,
         view=view,
@@ -104,9 +105,9 @@ def _live(visit: Visit, screens: Screens, case_id: str, answer: tuple[str, str])
     return shown
 
 
-async def read_form(visit: Visit, screens: Screens) -> dict[str, Any]:
+async def read_form(request: Visit, screens: Screens) -> dict[str, Any]:
     """The fields of a form; a photo is stored and named by its digest."""
-    form = await visit.form()
+    form = await request.form()
     said: dict[str, Any] = {name: str(value) for name, value in form.items() if isinstance(value, str)}
     for name in NUMBERS:
         said[name] = _number(said.get(name))

@@ -41,24 +41,24 @@ class Shown(NamedTuple):
 
 
 @get("/r/{token:str}", sync_to_thread=True)
-def read_link(visit: Visit, screens: Screens, token: FromPath[str]) -> Response[str]:
+def read_link(request: Visit, screens: Screens, token: FromPath[str]) -> Response[str]:
     """Show the notice; previews of messengers do no more than this."""
-    speak(visit)
-    return _page(visit, screens, token)
+    speak(request)
+    return _page(request, screens, token)
 
 
 @post("/r/{token:str}", status_code=200)
-async def press_link(visit: Visit, screens: Screens, token: FromPath[str]) -> Response[str]:
+async def press_link(request: Visit, screens: Screens, token: FromPath[str]) -> Response[str]:
     """Answer: on the way, cannot come, arrived."""
-    speak(visit)
-    form = await visit.form()
+    speak(request)
+    form = await request.form()
     act = str(form.get("act", ""))
     try:
         claim = screens.platform.links.read(token, screens.now())
     except BadLinkError:
-        return _page(visit, screens, token)
+        return _page(request, screens, token)
     if act not in MAY:
-        return _page(visit, screens, token)
+        return _page(request, screens, token)
     await screens.platform.intake.receipt(
         Receipt(notice_id=claim.notice_id, at=screens.now(), rung=Rung.ANSWERED, evidence={"by": "link"})
     )
@@ -67,20 +67,22 @@ async def press_link(visit: Visit, screens: Screens, token: FromPath[str]) -> Re
         screens, act_signal(screens, claim.case_id, act, Actor(claim.recipient, "link", "link"), said)
     )
     if taken.fate == "refused":
-        return _page(visit, screens, token, trouble=say(taken.error))
-    return _page(visit, screens, token, message=gettext(_SAID, answer=word("answer", act)))
+        return _page(request, screens, token, trouble=say(taken.error))
+    return _page(request, screens, token, message=gettext(_SAID, answer=word("answer", act)))
 
 
-def _page(visit: Visit, screens: Screens, token: str, message: str = "", trouble: str = "") -> Response[str]:
+def _page(
+    request: Visit, screens: Screens, token: str, message: str = "", trouble: str = ""
+) -> Response[str]:
     try:
         claim = screens.platform.links.read(token, screens.now())
     except BadLinkError as bad:
         said = gettext(_TROUBLE[bad.reason])
-        return screens.page(visit, "answer.html", _STATE[bad.reason], shown=None, trouble=said)
+        return screens.page(request, "answer.html", _STATE[bad.reason], shown=None, trouble=said)
     with screens.platform.store.read() as tx:
         shown = _shown(tx, claim)
     return screens.page(
-        visit, "answer.html", 409 if trouble else 200, shown=shown, message=message, trouble=trouble
+        request, "answer.html", 409 if trouble else 200, shown=shown, message=message, trouble=trouble
     )
 
 

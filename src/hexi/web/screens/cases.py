@@ -25,47 +25,46 @@ PAGE_SIZE = 50
 
 
 @get("/cases/{case_id:str}", guards=may(Permission.CASE_SEE), sync_to_thread=True)
-def case_page(visit: Visit, screens: Screens, case_id: FromPath[str]) -> Response[str]:
+def case_page(request: Visit, screens: Screens, case_id: FromPath[str]) -> Response[str]:
     """One case: its past and plan on one line, its people, place, evidence, and why this plan."""
-    speak(visit)
-    caller = visitor_of(visit)
+    speak(request)
+    caller = visitor_of(request)
     with screens.platform.store.read() as tx:
         view = seen_view(screens, tx, case_id, caller)
     plan = explain(view.scenario) if view.scenario else []
-    return screens.page(visit, "case.html", view=view, plan=plan, **panel_values(caller))
+    return screens.page(request, "case.html", view=view, plan=plan, **panel_values(caller))
 
 
 @get("/cases/{case_id:str}/live", guards=may(Permission.CASE_SEE), sync_to_thread=True)
-def live(visit: Visit, screens: Screens, case_id: FromPath[str]) -> Response[str]:
+def live(request: Visit, screens: Screens, case_id: FromPath[str]) -> Response[str]:
     """What a change of the case redraws; what somebody is typing stays."""
-    speak(visit)
-    caller = visitor_of(visit)
+    speak(request)
+    caller = visitor_of(request)
     with screens.platform.store.read() as tx:
         view = seen_view(screens, tx, case_id, caller)
-    return html(screens.render(visit, "parts/live.html", view=view, buttons=True, **panel_values(caller)))
+    return html(screens.render(request, "parts/live.html", view=view, buttons=True, **panel_values(caller)))
 
 
 @post("/cases/{case_id:str}/look", guards=may(Permission.PERSON_SENSITIVE), status_code=200)
-async def look_at(visit: Visit, screens: Screens, case_id: FromPath[str]) -> Response[str] | Redirect:
+async def look_at(request: Visit, screens: Screens, case_id: FromPath[str]) -> Response[str] | Redirect:
     """Key-holder, door code and medical note; the look is in the log before anything is shown."""
-    speak(visit)
-    platform, caller = screens.platform, visitor_of(visit)
+    speak(request)
+    platform, caller = screens.platform, visitor_of(request)
     with platform.store.read() as tx:
         view = seen_view(screens, tx, case_id, caller)
     if view.person is None:
         raise NotFoundException
     fields = "key_holder, door_code, medical_note"
     await look(platform, caller, f"person:{view.person.id}", fields, case_id)
-    return screens.page(visit, "parts/private.html", person=view.person, case_id=case_id, may_look=True)
+    return screens.page(request, "parts/private.html", person=view.person, case_id=case_id, may_look=True)
 
 
 @get("/cases", guards=may(Permission.CASE_SEE), sync_to_thread=True)
-def case_list(
-    visit: Visit, screens: Screens, text: str = "", which: str = "", indicator: str = "", page: int = 1
-) -> Response[str]:
+def case_list(request: Visit, screens: Screens, page: int = 1) -> Response[str]:
     """Cases by search, or those behind an indicator."""
-    speak(visit)
-    caller = visitor_of(visit)
+    speak(request)
+    caller = visitor_of(request)
+    text, which, indicator = (request.query_params.get(name, "") for name in ("text", "which", "indicator"))
     skip = max(0, page - 1) * PAGE_SIZE
     with screens.platform.store.read() as tx:
         if indicator:
@@ -75,10 +74,10 @@ def case_list(
             wanted = _wanted(text, which, caller)
             rows = [_row(screens, Names(tx), row) for row in tx.cases.find(wanted, PAGE_SIZE, skip)]
             total, title = tx.cases.count(wanted), ""
-    values = {"text": text, "which": which, "indicator": indicator, "title": title}
+    values: dict[str, Any] = {"text": text, "which": which, "indicator": indicator, "title": title}
     pages = {"page": page, "pages": -(-total // PAGE_SIZE), "total": total}
-    template = "parts/case_rows.html" if visit.headers.get("hx-request") else "cases.html"
-    return screens.page(visit, template, rows=rows, **values, **pages)
+    template = "parts/case_rows.html" if request.headers.get("hx-request") else "cases.html"
+    return screens.page(request, template, rows=rows, **values, **pages)
 
 
 def _wanted(text: str, which: str, caller: Caller) -> CaseFilter:

@@ -69,39 +69,39 @@ class Phone(NamedTuple):
 
 
 @get("/demo", sync_to_thread=True)
-def start(visit: Visit, screens: Screens) -> Response[str]:
+def start(request: Visit, screens: Screens) -> Response[str]:
     """Where a newcomer begins."""
-    return screens.page(visit, "demo.html", **_values(visit, screens))
+    return screens.page(request, "demo.html", **_values(request, screens))
 
 
 @get("/demo/pendant", sync_to_thread=True)
-def pendant(visit: Visit, screens: Screens) -> Response[str]:
+def pendant(request: Visit, screens: Screens) -> Response[str]:
     """The elder's page: one sentence, two buttons."""
-    return screens.page(visit, "pendant.html", **_values(visit, screens))
+    return screens.page(request, "pendant.html", **_values(request, screens))
 
 
 @get("/demo/pendant/live", sync_to_thread=True)
-def pendant_live(visit: Visit, screens: Screens) -> Response[str]:
+def pendant_live(request: Visit, screens: Screens) -> Response[str]:
     """The sentence and who is coming."""
-    values = _values(visit, screens)
-    return html(screens.render(visit, "parts/pendant_live.html", **values))
+    values = _values(request, screens)
+    return html(screens.render(request, "parts/pendant_live.html", **values))
 
 
 @post("/demo/pendant/{what:str}", status_code=200)
-async def press(visit: Visit, screens: Screens, what: FromPath[str]) -> Response[str] | Redirect:
+async def press(request: Visit, screens: Screens, what: FromPath[str]) -> Response[str] | Redirect:
     """呼救 or 我没事."""
-    speak(visit)
+    speak(request)
     with screens.platform.store.read() as tx:
-        home = _home(screens, tx)
+        home = _home(tx)
     if what == "help":
         await screens.platform.intake.submit([_cry(screens, home)])
     elif home.case and home.case.is_open:
         said: dict[str, str] = {}
         actor = Actor(f"person:{home.person}", "app", "demo")
         await do(screens, act_signal(screens, home.case.id, "well", actor, said))
-    if not visit.headers.get("hx-request"):
+    if not request.headers.get("hx-request"):
         return Redirect("/demo/pendant", status_code=303)
-    return html(screens.render(visit, "parts/pendant_live.html", **_values(visit, screens)))
+    return html(screens.render(request, "parts/pendant_live.html", **_values(request, screens)))
 
 
 def _cry(screens: Screens, home: Home) -> Signal:
@@ -116,23 +116,23 @@ def _cry(screens: Screens, home: Home) -> Signal:
 
 
 @get("/demo/phones", sync_to_thread=True)
-def phones(visit: Visit, screens: Screens) -> Response[str]:
+def phones(request: Visit, screens: Screens) -> Response[str]:
     """What everyone received, and their answers."""
-    return screens.page(visit, "phones.html", **_phones(visit, screens))
+    return screens.page(request, "phones.html", **_phones(request, screens))
 
 
 @get("/demo/phones/live", sync_to_thread=True)
-def phones_live(visit: Visit, screens: Screens) -> Response[str]:
+def phones_live(request: Visit, screens: Screens) -> Response[str]:
     """The telephones alone."""
-    return html(screens.render(visit, "parts/phones_live.html", **_phones(visit, screens)))
+    return html(screens.render(request, "parts/phones_live.html", **_phones(request, screens)))
 
 
 @post("/demo/phones/{notice_id:str}/{act:str}", status_code=200)
 async def answer(
-    visit: Visit, screens: Screens, notice_id: FromPath[str], act: FromPath[str]
+    request: Visit, screens: Screens, notice_id: FromPath[str], act: FromPath[str]
 ) -> Response[str] | Redirect:
     """Somebody answers on their telephone."""
-    speak(visit)
+    speak(request)
     with screens.platform.store.read() as tx:
         notice = tx.notices.get(notice_id)
     if notice and act in {*notice.replies.values(), "arrived"}:
@@ -146,19 +146,19 @@ async def answer(
             screens,
             act_signal(screens, notice.case_id, act, Actor(notice.recipient, notice.way, "demo"), said),
         )
-    if not visit.headers.get("hx-request"):
+    if not request.headers.get("hx-request"):
         return Redirect("/demo/phones", status_code=303)
-    return html(screens.render(visit, "parts/phones_live.html", **_phones(visit, screens)))
+    return html(screens.render(request, "parts/phones_live.html", **_phones(request, screens)))
 
 
-def _values(visit: Visit, screens: Screens) -> dict[str, Any]:
-    speak(visit)
+def _values(request: Visit, screens: Screens) -> dict[str, Any]:
+    speak(request)
     with screens.platform.store.read() as tx:
-        home = _home(screens, tx)
+        home = _home(tx)
     return {"home": home, "sentence": _sentence(home)}
 
 
-def _home(screens: Screens, tx: Transaction) -> Home:
+def _home(tx: Transaction) -> Home:
     record = _elder(tx)
     if record is None:
         return Home(ELDER, ELDER, None, None, [])
@@ -189,10 +189,10 @@ def _sentence(home: Home) -> str:
     return gettext(form, name=first.name)
 
 
-def _phones(visit: Visit, screens: Screens) -> dict[str, Any]:
-    speak(visit)
+def _phones(request: Visit, screens: Screens) -> dict[str, Any]:
+    speak(request)
     with screens.platform.store.read() as tx:
-        home, names = _home(screens, tx), Names(tx)
+        home, names = _home(tx), Names(tx)
         roles = {person.ref: person.role_word for person in home.told}
         refs = dict.fromkeys([*_family(tx, home, screens), *roles])
         found = [_phone(tx, names, ref, roles.get(ref, "")) for ref in refs]

@@ -25,16 +25,16 @@ from hexi.web.screens.told import RUNGS
 
 
 @get("/desk", guards=may(Permission.CASE_SEE), sync_to_thread=True)
-def desk(visit: Visit, screens: Screens, case: str | None = None) -> Response[str]:
+def desk(request: Visit, screens: Screens, case: str | None = None) -> Response[str]:
     """The whole desk, with the case that the address names."""
-    speak(visit)
-    caller = visitor_of(visit)
+    speak(request)
+    caller = visitor_of(request)
     with screens.platform.store.read() as tx:
         values = _queue(screens, tx, caller)
         opened = seen_view(screens, tx, case, caller) if case else None
         desks = _desks(tx, caller, screens.now())
     return screens.page(
-        visit,
+        request,
         "desk.html",
         **values,
         view=opened,
@@ -45,26 +45,26 @@ def desk(visit: Visit, screens: Screens, case: str | None = None) -> Response[st
 
 
 @get("/desk/queue", guards=may(Permission.CASE_SEE), sync_to_thread=True)
-def queue(visit: Visit, screens: Screens) -> Response[str]:
+def queue(request: Visit, screens: Screens) -> Response[str]:
     """The queue alone; drawn once for each state of the cases, language and place."""
-    speak(visit)
-    return html(screens.drawn_queue(visit, visitor_of(visit)))
+    speak(request)
+    return html(screens.drawn_queue(request, visitor_of(request)))
 
 
 @get("/desk/case/{case_id:str}", guards=may(Permission.CASE_SEE), sync_to_thread=True)
-def panel(visit: Visit, screens: Screens, case_id: FromPath[str]) -> Response[str]:
+def panel(request: Visit, screens: Screens, case_id: FromPath[str]) -> Response[str]:
     """The open case and who was told of it."""
-    speak(visit)
-    caller = visitor_of(visit)
+    speak(request)
+    caller = visitor_of(request)
     with screens.platform.store.read() as tx:
         opened = seen_view(screens, tx, case_id, caller)
-    return screens.page(visit, "desk_case.html", view=opened, **panel_values(caller))
+    return screens.page(request, "desk_case.html", view=opened, **panel_values(caller))
 
 
 @post("/desk/open/{case_id:str}", guards=may(Permission.CASE_ACT), status_code=204)
-async def open_case(visit: Visit, screens: Screens, case_id: FromPath[str]) -> None:
+async def open_case(request: Visit, screens: Screens, case_id: FromPath[str]) -> None:
     """A person has opened the case: the look is logged, the desk's notice is seen, sirens stop."""
-    platform, caller = screens.platform, visitor_of(visit)
+    platform, caller = screens.platform, visitor_of(request)
     with platform.store.read() as tx:
         case = tx.cases.get(case_id)
     if case is None or not caller.covers(case.place.street, case.place.community):
@@ -81,9 +81,9 @@ def _unseen_at_desk(case: Case) -> list[str]:
 
 
 @post("/desk/shift", guards=may(Permission.ROSTER_TAKE))
-async def shift(visit: Visit, screens: Screens) -> Redirect:
+async def shift(request: Visit, screens: Screens) -> Redirect:
     """Take over a desk, or hand it over; the versions of the roster are the shift book."""
-    form = await visit.form()
+    form = await request.form()
     roster, person = str(form.get("roster", "")), str(form.get("person", "")).strip()
     leave, now = form.get("act") == "leave", screens.now()
     kinds = screens.catalogue.record_kinds

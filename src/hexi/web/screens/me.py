@@ -25,12 +25,12 @@ MAY = frozenset({"acknowledged", "set_off", "arrived", "declined", "checked_in",
 
 
 @get("/me", guards=may(Permission.CASE_SEE))
-async def inbox(visit: Visit, screens: Screens, trouble: str = "") -> Response[str]:
+async def inbox(request: Visit, screens: Screens, trouble: str = "") -> Response[str]:
     """What I was sent, open cases first. Showing a notice here is the proof that it was seen."""
-    speak(visit)
-    person = visitor_of(visit).person
+    speak(request)
+    person = visitor_of(request).person
     if person is None:
-        return screens.page(visit, "me.html", cards=[], person=None)
+        return screens.page(request, "me.html", cards=[], person=None)
     with screens.platform.store.read() as tx:
         notices = tx.notices.of_recipient(f"person:{person}", MOST)
         cards = _cards(screens, tx, notices, f"person:{person}")
@@ -38,7 +38,7 @@ async def inbox(visit: Visit, screens: Screens, trouble: str = "") -> Response[s
     for identity in unseen:
         seen = Receipt(notice_id=identity, at=screens.now(), rung=Rung.SEEN, evidence={"by": "inbox"})
         await screens.platform.intake.receipt(seen)
-    return screens.page(visit, "me.html", cards=cards, person=person, trouble=trouble)
+    return screens.page(request, "me.html", cards=cards, person=person, trouble=trouble)
 
 
 def _unseen(tx: Transaction, notices: list[Notice]) -> list[str]:
@@ -78,12 +78,12 @@ def _card(screens: Screens, tx: Transaction, notice: Notice, ref: str) -> dict[s
 
 @post("/me/{case_id:str}/{act:str}", guards=may(Permission.CASE_ACT), status_code=200)
 async def answer(
-    visit: Visit, screens: Screens, case_id: FromPath[str], act: FromPath[str]
+    request: Visit, screens: Screens, case_id: FromPath[str], act: FromPath[str]
 ) -> Response[str] | Redirect:
     """My answer; an arrival may carry a position and a photo."""
-    speak(visit)
-    caller = visitor_of(visit)
-    said = await read_form(visit, screens)
+    speak(request)
+    caller = visitor_of(request)
+    said = await read_form(request, screens)
     if caller.person is None or act not in MAY:
         return Redirect("/me", status_code=303)
     actor = Actor(caller.ref, "app")
@@ -93,5 +93,6 @@ async def answer(
         proof = {"type": "photo", "file": photo, "press": f"{said.get('press')}/photo"}
         taken = await do(screens, act_signal(screens, case_id, "evidence", actor, proof))
     if taken.fate == "refused":
-        return await inbox.fn(visit, screens, say(taken.error))
+        refused: Response[str] = await inbox.fn(request, screens, say(taken.error))
+        return refused
     return Redirect("/me", status_code=303)

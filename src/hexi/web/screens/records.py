@@ -31,34 +31,34 @@ _PLAIN = frozenset({"text", "phone", "choice", "ref", "bool", "integer", "hours"
 
 
 @get("/records", guards=may(Permission.RECORD_SEE), sync_to_thread=True)
-def kinds(visit: Visit, screens: Screens) -> Response[str]:
+def kinds(request: Visit, screens: Screens) -> Response[str]:
     """Every kind of record and how many there are."""
-    speak(visit)
+    speak(request)
     with screens.platform.store.read() as tx:
         found = [
             (k.id, say(k.title), tx.records.count(k.id)) for k in screens.catalogue.record_kinds.values()
         ]
-    return screens.page(visit, "kinds.html", kinds=found)
+    return screens.page(request, "kinds.html", kinds=found)
 
 
 @get(["/people", "/devices"], guards=may(Permission.RECORD_SEE))
-async def well_known(visit: Visit, screens: Screens, text: str = "", page: int = 1) -> Response[str]:
+async def well_known(request: Visit, screens: Screens, text: str = "", page: int = 1) -> Response[str]:
     """People and devices have short addresses of their own."""
-    kind = "person" if visit.url.path == "/people" else "device"
-    return await _list(visit, screens, kind, text, page)
+    kind = "person" if request.url.path == "/people" else "device"
+    return await _list(request, screens, kind, text, page)
 
 
 @get("/records/{kind:str}", guards=may(Permission.RECORD_SEE))
 async def record_list(
-    visit: Visit, screens: Screens, kind: FromPath[str], text: str = "", page: int = 1
+    request: Visit, screens: Screens, kind: FromPath[str], text: str = "", page: int = 1
 ) -> Response[str]:
     """Records of a kind that contain a text."""
-    return await _list(visit, screens, kind, text, page)
+    return await _list(request, screens, kind, text, page)
 
 
-async def _list(visit: Visit, screens: Screens, kind: str, text: str, page: int) -> Response[str]:
-    speak(visit)
-    known, caller = _kind(screens, kind), visitor_of(visit)
+async def _list(request: Visit, screens: Screens, kind: str, text: str, page: int) -> Response[str]:
+    speak(request)
+    known, caller = _kind(screens, kind), visitor_of(request)
     with screens.platform.store.read() as tx:
         found = tx.records.find(kind, text.strip(), PAGE_SIZE, max(0, page - 1) * PAGE_SIZE)
         total = tx.records.count(kind, text.strip())
@@ -67,10 +67,10 @@ async def _list(visit: Visit, screens: Screens, kind: str, text: str, page: int)
         shown = [c for c in columns if c[0] in editable(known, caller)][:_COLUMNS]
         rows = [_list_row(known, record, caller, (shown, Names(tx))) for record in records]
     await _log_looks(screens, caller, [(f"{kind}:*", f"list of {len(rows)}")] if rows else [])
-    pages = {"page": page, "pages": -(-total // PAGE_SIZE), "total": total}
-    template = "parts/record_rows.html" if visit.headers.get("hx-request") else "records.html"
+    pages: dict[str, Any] = {"page": page, "pages": -(-total // PAGE_SIZE), "total": total}
+    template = "parts/record_rows.html" if request.headers.get("hx-request") else "records.html"
     return screens.page(
-        visit, template, kind=known, columns=shown, rows=rows, text=text, **pages, **_rights(caller)
+        request, template, kind=known, columns=shown, rows=rows, text=text, **pages, **_rights(caller)
     )
 
 
@@ -84,28 +84,28 @@ def _list_row(
 
 
 @get(["/people/{identity:str}", "/devices/{identity:str}"], guards=may(Permission.RECORD_SEE))
-async def well_known_one(visit: Visit, screens: Screens, identity: FromPath[str]) -> Response[str]:
+async def well_known_one(request: Visit, screens: Screens, identity: FromPath[str]) -> Response[str]:
     """One person or device."""
-    kind = "person" if visit.url.path.startswith("/people") else "device"
-    return await _one(visit, screens, kind, identity)
+    kind = "person" if request.url.path.startswith("/people") else "device"
+    return await _one(request, screens, kind, identity)
 
 
 @get("/records/{kind:str}/{identity:str}", guards=may(Permission.RECORD_SEE))
 async def record(
-    visit: Visit, screens: Screens, kind: FromPath[str], identity: FromPath[str]
+    request: Visit, screens: Screens, kind: FromPath[str], identity: FromPath[str]
 ) -> Response[str]:
     """One record with what hangs on it."""
-    return await _one(visit, screens, kind, identity)
+    return await _one(request, screens, kind, identity)
 
 
-async def _one(visit: Visit, screens: Screens, kind: str, identity: str) -> Response[str]:
-    speak(visit)
-    known, caller = _kind(screens, kind), visitor_of(visit)
+async def _one(request: Visit, screens: Screens, kind: str, identity: str) -> Response[str]:
+    speak(request)
+    known, caller = _kind(screens, kind), visitor_of(request)
     with screens.platform.store.read() as tx:
         found = _found(tx, kind, identity, caller)
         data = visible(known, found.data, caller)
         names = Names(tx)
-        values = {
+        values: dict[str, Any] = {
             "cells": cells(known, data, names),
             "related": _related(screens, tx, found),
             "cases": _cases(screens, tx, found),
@@ -115,7 +115,7 @@ async def _one(visit: Visit, screens: Screens, kind: str, identity: str) -> Resp
         }
     fields = personal_fields(known, data)
     await _log_looks(screens, caller, [(found.ref, ",".join(fields))] if fields else [])
-    return screens.page(visit, "record.html", kind=known, record=found, **values, **_rights(caller))
+    return screens.page(request, "record.html", kind=known, record=found, **values, **_rights(caller))
 
 
 def _related(screens: Screens, tx: Transaction, record: Record) -> list[dict[str, Any]]:
@@ -155,11 +155,11 @@ def _cases(screens: Screens, tx: Transaction, record: Record) -> list[tuple[str,
 
 @get("/records/{kind:str}/{identity:str}/history", guards=may(Permission.RECORD_SEE))
 async def history(
-    visit: Visit, screens: Screens, kind: FromPath[str], identity: FromPath[str]
+    request: Visit, screens: Screens, kind: FromPath[str], identity: FromPath[str]
 ) -> Response[str]:
     """Every version, and what changed in it."""
-    speak(visit)
-    known, caller = _kind(screens, kind), visitor_of(visit)
+    speak(request)
+    known, caller = _kind(screens, kind), visitor_of(request)
     with screens.platform.store.read() as tx:
         _found(tx, kind, identity, caller)
         versions = tx.records.history(kind, identity)
@@ -169,7 +169,7 @@ async def history(
             for v, older in zip(versions, [*versions[1:], None], strict=True)
         ]
     await _log_looks(screens, caller, [(f"{kind}:{identity}", "history")])
-    return screens.page(visit, "history.html", kind=known, identity=identity, lines=lines)
+    return screens.page(request, "history.html", kind=known, identity=identity, lines=lines)
 
 
 def _changes(
@@ -187,41 +187,43 @@ def _changes(
 @get(
     "/records/{kind:str}/new", guards=may(Permission.RECORD_SEE, Permission.RECORD_EDIT), sync_to_thread=True
 )
-def new_record(visit: Visit, screens: Screens, kind: FromPath[str]) -> Response[str]:
+def new_record(request: Visit, screens: Screens, kind: FromPath[str]) -> Response[str]:
     """An empty form; fields named in the address are filled in."""
-    speak(visit)
+    speak(request)
     known = _kind(screens, kind)
-    given = {name: value for name, value in visit.query_params.items() if name in known.field}
-    return _form(visit, screens, known, {"data": given, "identity": "", "version": 0})
+    given = {name: value for name, value in request.query_params.items() if name in known.field}
+    return _form(request, screens, known, {"data": given, "identity": "", "version": 0})
 
 
 @get("/records/{kind:str}/{identity:str}/edit", guards=may(Permission.RECORD_SEE, Permission.RECORD_EDIT))
 async def edit_record(
-    visit: Visit, screens: Screens, kind: FromPath[str], identity: FromPath[str]
+    request: Visit, screens: Screens, kind: FromPath[str], identity: FromPath[str]
 ) -> Response[str]:
     """The form of a record; opening it is a look at its personal fields."""
-    speak(visit)
-    known, caller = _kind(screens, kind), visitor_of(visit)
+    speak(request)
+    known, caller = _kind(screens, kind), visitor_of(request)
     with screens.platform.store.read() as tx:
         found = _found(tx, kind, identity, caller)
     fields = personal_fields(known, visible(known, found.data, caller))
     await _log_looks(screens, caller, [(found.ref, ",".join(fields))] if fields else [])
-    return _form(visit, screens, known, {"data": found.data, "identity": identity, "version": found.version})
+    return _form(
+        request, screens, known, {"data": found.data, "identity": identity, "version": found.version}
+    )
 
 
 def _form(
-    visit: Visit,
+    request: Visit,
     screens: Screens,
     kind: RecordKind,
     filled: Mapping[str, Any],
     errors: Mapping[str, str] | None = None,
 ) -> Response[str]:
-    shown = editable(kind, visitor_of(visit))
+    shown = editable(kind, visitor_of(request))
     fields = controls(kind, filled["data"], errors or {}, shown)
     with screens.platform.store.read() as tx:
         choices = {ref: suggestions(tx, ref, "") for _, ref in kind.refs()}
     return screens.page(
-        visit,
+        request,
         "record_form.html",
         422 if errors else 200,
         kind=kind,
@@ -235,19 +237,19 @@ def _form(
 
 
 @get("/records/{kind:str}/suggest", guards=may(Permission.RECORD_SEE), sync_to_thread=True)
-def suggest(visit: Visit, screens: Screens, kind: FromPath[str], text: str = "") -> Response[str]:
+def suggest(request: Visit, screens: Screens, kind: FromPath[str], text: str = "") -> Response[str]:
     """Options for a field that points to a record."""
     _kind(screens, kind)
     with screens.platform.store.read() as tx:
-        return screens.page(visit, "parts/options.html", options=suggestions(tx, kind, text))
+        return screens.page(request, "parts/options.html", options=suggestions(tx, kind, text))
 
 
 @post("/records/{kind:str}", guards=may(Permission.RECORD_SEE, Permission.RECORD_EDIT))
-async def save(visit: Visit, screens: Screens, kind: FromPath[str]) -> Response[str] | Redirect:
+async def save(request: Visit, screens: Screens, kind: FromPath[str]) -> Response[str] | Redirect:
     """Add or change a record; what is wrong is said beside its field."""
-    speak(visit)
-    known, caller = _kind(screens, kind), visitor_of(visit)
-    form = {name: value for name, value in (await visit.form()).items() if isinstance(value, str)}
+    speak(request)
+    known, caller = _kind(screens, kind), visitor_of(request)
+    form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
     identity, version = form.get("id", "").strip(), int(form.get("version") or 0)
     data = parse_form(known, form, editable(known, caller))
     problem = _id_problem(identity)
@@ -259,7 +261,7 @@ async def save(visit: Visit, screens: Screens, kind: FromPath[str]) -> Response[
         )
     if problem:
         filled = {"data": data, "identity": identity if version else "", "version": version}
-        return _form(visit, screens, known, filled, problem)
+        return _form(request, screens, known, filled, problem)
     return Redirect(address(kind, identity), status_code=303)
 
 

@@ -72,15 +72,15 @@ class Screens:
         """The present by the platform's clock."""
         return self.platform.clock.now()
 
-    def render(self, visit: Visit, template: str, **values: Any) -> str:
+    def render(self, request: Visit, template: str, **values: Any) -> str:
         """A template in the visitor's language."""
-        words.LANGUAGE.set(language_of(visit))
+        words.LANGUAGE.set(language_of(request))
         context = {
             "language": words.LANGUAGE.get(),
-            "visitor": visitor_of(visit),
+            "visitor": visitor_of(request),
             "now": self.now(),
-            "csrf": csrf_of(visit),
-            "path": visit.url.path,
+            "csrf": csrf_of(request),
+            "path": request.url.path,
             "press": secrets.token_urlsafe(12),
             "message": "",
             "trouble": "",
@@ -89,34 +89,34 @@ class Screens:
         }
         return self.env.get_template(template).render(context)
 
-    def drawn_queue(self, visit: Visit, caller: Caller) -> str:
+    def drawn_queue(self, request: Visit, caller: Caller) -> str:
         """The queue as the visitor sees it, drawn once for each state of it."""
         wanted = CaseFilter(open=True, **area(caller))
         with self.platform.store.read() as tx:
             rows = self.queue.rows(tx, self.catalogue, wanted)
             total = tx.cases.count(wanted)
-        key = (language_of(visit), total, *rows)
+        key = (language_of(request), total, *rows)
         if key not in self._drawn:
             if len(self._drawn) >= _DRAWN_KEPT:
                 self._drawn.clear()
-            self._drawn[key] = self.render(visit, "parts/queue.html", rows=rows, total=total)
+            self._drawn[key] = self.render(request, "parts/queue.html", rows=rows, total=total)
         return self._drawn[key]
 
-    def page(self, visit: Visit, template: str, status: int = 200, **values: Any) -> Response[str]:
+    def page(self, request: Visit, template: str, status: int = 200, **values: Any) -> Response[str]:
         """A template as an answer, under the strict content policy."""
-        return html(self.render(visit, template, **values), status)
+        return html(self.render(request, template, **values), status)
 
 
 GUEST = Caller(login="", name="", role="guest")
 
 
-def visitor_of(visit: Visit) -> Caller:
+def visitor_of(request: Visit) -> Caller:
     """Who is looking: whom the gate has found, else a guest without any permission."""
-    caller = visit.scope.get("user")
+    caller = request.scope.get("user")
     return caller if isinstance(caller, Caller) else GUEST
 
 
-def area(caller: Caller) -> dict[str, str]:
+def area(caller: Caller) -> dict[str, Any]:
     """The part of the district whose cases a visitor sees, as fields of a ``CaseFilter``."""
     if not caller.place:
         return {}
@@ -133,17 +133,17 @@ def html(content: str, status: int = 200) -> Response[str]:
     return Response(content, status_code=status, media_type=MediaType.HTML, headers=headers)
 
 
-def language_of(visit: Visit) -> str:
+def language_of(request: Visit) -> str:
     """The language of the visitor's pages."""
-    return words.choose_language(visit.cookies.get("lang"), visit.headers.get("accept-language", ""))
+    return words.choose_language(request.cookies.get("lang"), request.headers.get("accept-language", ""))
 
 
-def speak(visit: Visit) -> None:
+def speak(request: Visit) -> None:
     """Make the visitor's language that of all words said from here on."""
-    words.LANGUAGE.set(language_of(visit))
+    words.LANGUAGE.set(language_of(request))
 
 
-def csrf_of(visit: Visit) -> str:
+def csrf_of(request: Visit) -> str:
     """The token that the visitor's forms carry; empty where the site asks for none."""
-    token = ScopeState.from_scope(visit.scope).csrf_token
-    return token if isinstance(token, str) else visit.cookies.get("csrftoken", "")
+    token = ScopeState.from_scope(request.scope).csrf_token
+    return token if isinstance(token, str) else request.cookies.get("csrftoken", "")

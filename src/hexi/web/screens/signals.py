@@ -25,14 +25,14 @@ _TAKEN = mark("Read and taken: %(count)s signals.")
 
 
 @get("/signals", guards=may(Permission.SIGNAL_SEE))
-async def signals(visit: Visit, screens: Screens, which: str = "unmatched") -> Response[str]:
+async def signals(request: Visit, screens: Screens, which: str = "unmatched") -> Response[str]:
     """Signals of unknown persons, devices or kinds; or simply the latest."""
-    speak(visit)
-    caller = visitor_of(visit)
+    speak(request)
+    caller = visitor_of(request)
     with screens.platform.store.read() as tx:
         rows = _rows(screens, tx, which, caller)
     await look(screens.platform, caller, "signal:*", f"signals, {len(rows)}")
-    return screens.page(visit, "signals.html", rows=rows, which=which)
+    return screens.page(request, "signals.html", rows=rows, which=which)
 
 
 def _rows(screens: Screens, tx: Transaction, which: str, caller: Caller) -> list[dict[str, Any]]:
@@ -66,20 +66,20 @@ def _row(screens: Screens, names: Names, signal: Signal, case: str | None) -> di
 
 
 @get("/quarantine", guards=may(Permission.QUARANTINE_SEE))
-async def quarantine(visit: Visit, screens: Screens) -> Response[str]:
+async def quarantine(request: Visit, screens: Screens) -> Response[str]:
     """What could not be decoded, with the reason and the beginning of its bytes."""
-    caller = visitor_of(visit)
+    caller = visitor_of(request)
     await look(screens.platform, caller, "quarantine:*", "list")
-    return _quarantine(visit, screens)
+    return _quarantine(request, screens)
 
 
-def _quarantine(visit: Visit, screens: Screens, message: str = "", trouble: str = "") -> Response[str]:
-    speak(visit)
+def _quarantine(request: Visit, screens: Screens, message: str = "", trouble: str = "") -> Response[str]:
+    speak(request)
     with screens.platform.store.read() as tx:
         items = [_item(item) for item in tx.quarantine.find(MOST)]
-    values = {"items": items, "may_send": visitor_of(visit).may(Permission.SIGNAL_SEND)}
+    values = {"items": items, "may_send": visitor_of(request).may(Permission.SIGNAL_SEND)}
     return screens.page(
-        visit, "quarantine.html", 409 if trouble else 200, message=message, trouble=trouble, **values
+        request, "quarantine.html", 409 if trouble else 200, message=message, trouble=trouble, **values
     )
 
 
@@ -101,11 +101,11 @@ def _item(item: Quarantined) -> dict[str, Any]:
     guards=may(Permission.QUARANTINE_SEE, Permission.SIGNAL_SEND),
     status_code=200,
 )
-async def replay(visit: Visit, screens: Screens, number: FromPath[int]) -> Response[str]:
+async def replay(request: Visit, screens: Screens, number: FromPath[int]) -> Response[str]:
     """Try to read one again, and take it."""
-    speak(visit)
+    speak(request)
     try:
-        done = await take_again.fn(visit, number)
+        done = await take_again.fn(request, number)
     except ProblemError as problem:
-        return _quarantine(visit, screens, trouble=say(problem.detail or problem.title))
-    return _quarantine(visit, screens, message=gettext(_TAKEN, count=len(done.results)))
+        return _quarantine(request, screens, trouble=say(problem.detail or problem.title))
+    return _quarantine(request, screens, message=gettext(_TAKEN, count=len(done.results)))

@@ -144,7 +144,7 @@ class Scribe:
             "signal": self._signal(body),
             "to": self._names.of(notice.recipient) if notice else "",
             "way": word("way", notice.way) if notice else "",
-            "scenario": say(self._catalogue.title(str(body.get("scenario", "")))),
+            "scenario": say(self._catalogue.title(body["scenario"])) if body.get("scenario") else "",
             "title": say(body["title"]) if isinstance(body.get("title"), dict) else "",
             "unit": self._names.of(body.get("unit")) if body.get("unit") else "",
             "flags": "、".join(word("flag", flag) for flag in body.get("flags", [])),

@@ -48,23 +48,23 @@ class News(NamedTuple):
 
 
 @get("/wall", guards=may(Permission.WALL_SEE), sync_to_thread=True)
-def wall(visit: Visit, screens: Screens, view: str = "") -> Response[str]:
+def wall(request: Visit, screens: Screens, view: str = "") -> Response[str]:
     """The whole wall; ``view=table`` is the same without a map."""
-    return screens.page(visit, "wall.html", table=view == "table", **_data(visit, screens))
+    return screens.page(request, "wall.html", table=view == "table", **_data(request, screens))
 
 
 @get("/wall/live", guards=may(Permission.WALL_SEE), sync_to_thread=True)
-def wall_live(visit: Visit, screens: Screens) -> Response[str]:
+def wall_live(request: Visit, screens: Screens) -> Response[str]:
     """Its moving parts."""
-    return html(screens.render(visit, "parts/wall_live.html", table=False, **_data(visit, screens)))
+    return html(screens.render(request, "parts/wall_live.html", table=False, **_data(request, screens)))
 
 
 @get("/wall/points", guards=may(Permission.CASE_SEE), sync_to_thread=True)
-def points(visit: Visit, screens: Screens) -> list[dict[str, Any]]:
+def points(request: Visit, screens: Screens) -> list[dict[str, Any]]:
     """Where the open cases are."""
-    speak(visit)
+    speak(request)
     with screens.platform.store.read() as tx:
-        rows = tx.cases.find(CaseFilter(open=True, **area(visitor_of(visit))), MOST_POINTS)
+        rows = tx.cases.find(CaseFilter(open=True, **area(visitor_of(request))), MOST_POINTS)
         names = Names(tx)
         return [_point(screens, names, row) for row in rows if row.lon is not None]
 
@@ -95,9 +95,9 @@ def _point(screens: Screens, names: Names, row: CaseRow) -> dict[str, Any]:
     return {"id": row.id, "lon": row.lon, "lat": row.lat, "severity": severity, "said": said}
 
 
-def _data(visit: Visit, screens: Screens) -> dict[str, Any]:
-    speak(visit)
-    caller = visitor_of(visit)
+def _data(request: Visit, screens: Screens) -> dict[str, Any]:
+    speak(request)
+    caller = visitor_of(request)
     with screens.platform.store.read() as tx:
         wanted = CaseFilter(open=True, **area(caller))
         rows = screens.queue.rows(tx, screens.catalogue, wanted)

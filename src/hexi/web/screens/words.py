@@ -43,7 +43,7 @@ def say(text: Text | Mapping[str, str] | None) -> str:
 
 
 def choose_language(cookie: str | None, accept: str) -> str:
-    """zh or en: the visitor's own choice, else the first of the browser's languages that we speak."""
+    """The visitor's own choice of zh and en, else the first of the browser's languages that we speak."""
     if cookie in {"zh", "en"}:
         return cookie
     for part in accept.split(","):

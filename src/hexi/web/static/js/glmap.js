@@ -24,7 +24,7 @@ export function bounds(outlines) {
 /** @param {any} outlines @param {any[]} points */
 function style(outlines, points) {
   const colour = ["match", ["get", "severity"], ...SEVERITIES.flatMap((s) => [s, token(s)]), token("minor")];
-  const size = ["match", ["get", "severity"], "extreme", 10, "severe", 8, 6];
+  const size = ["match", ["get", "severity"], "extreme", 7, "severe", 6, 5];
   return {
     version: 8,
     sources: { land: { type: "geojson", data: outlines }, cases: { type: "geojson", data: asFeatures(points) } },
@@ -32,9 +32,9 @@ function style(outlines, points) {
       { id: "land", type: "fill", source: "land", paint: { "fill-color": token("map-land") } },
       { id: "line", type: "line", source: "land", paint: { "line-color": token("map-line"), "line-width": 1.2 } },
       { id: "halo", type: "circle", source: "cases", filter: ["==", ["get", "severity"], "extreme"],
-        paint: { "circle-radius": 20, "circle-color": token("extreme"), "circle-opacity": 0.25 } },
+        paint: { "circle-radius": 14, "circle-color": token("extreme"), "circle-opacity": 0.18 } },
       { id: "cases", type: "circle", source: "cases",
-        paint: { "circle-radius": size, "circle-color": colour, "circle-stroke-width": 2, "circle-stroke-color": token("sheet") } },
+        paint: { "circle-radius": size, "circle-color": colour, "circle-stroke-width": 1.5, "circle-stroke-color": token("sheet") } },
     ],
   };
 }
