@@ -120,8 +120,8 @@ class _Teller:
     def _expected(self, moment: Moment) -> Text:
         expect = moment.expect
         assert expect is not None
-        named = expect.case or Text(zh="全天合计", en="the whole day")
-        return expect.why or (named if isinstance(named, Text) else Text(zh=named, en=named))
+        whole = Text(zh="全天合计", en="the whole day")
+        return expect.why or (_same(str(expect.case)) if expect.case else whole)
 
     def _event(self, event: Event) -> Text | None:
         """What came in; an act shows in its case's log."""
