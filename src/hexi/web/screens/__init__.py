@@ -6,7 +6,7 @@ from typing import Any
 
 from litestar import Response, Router, get, post
 from litestar.datastructures import Cookie
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.exceptions import HTTPException
 from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
@@ -69,7 +69,7 @@ _DEMO: list[Any] = [
 
 
 @get("/", sync_to_thread=False)
-def front(request: Visit, screens: Screens) -> Redirect:
+def front(request: Visit, screens: NamedDependency[Screens]) -> Redirect:
     """To the screen a visitor works with."""
     caller = visitor_of(request)
     if screens.platform.demo:

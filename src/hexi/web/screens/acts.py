@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from litestar import Response, post
 from litestar.datastructures import UploadFile
+from litestar.di import NamedDependency
 from litestar.exceptions import ClientException
 from litestar.params import FromPath
 from litestar.response import Redirect
@@ -62,7 +63,7 @@ async def do(screens: Screens, signal: Signal) -> Taken:
 
 @post("/cases/{case_id:str}/acts/{act:str}", guards=may(Permission.CASE_ACT), status_code=200)
 async def act(
-    request: Visit, screens: Screens, case_id: FromPath[str], act: FromPath[str]
+    request: Visit, screens: NamedDependency[Screens], case_id: FromPath[str], act: FromPath[str]
 ) -> Response[str] | Redirect:
     """An act from the desk or the case page: gives the case back as it then stands."""
     speak(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from litestar import Response, get, post
+from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from hexi.kernel.case import Rung
@@ -41,14 +42,16 @@ class Shown(NamedTuple):
 
 
 @get("/r/{token:str}", sync_to_thread=True)
-def read_link(request: Visit, screens: Screens, token: FromPath[str]) -> Response[str]:
+def read_link(request: Visit, screens: NamedDependency[Screens], token: FromPath[str]) -> Response[str]:
     """Show the notice; previews of messengers do no more than this."""
     speak(request)
     return _page(request, screens, token)
 
 
 @post("/r/{token:str}", status_code=200)
-async def press_link(request: Visit, screens: Screens, token: FromPath[str]) -> Response[str]:
+async def press_link(
+    request: Visit, screens: NamedDependency[Screens], token: FromPath[str]
+) -> Response[str]:
     """Answer: on the way, cannot come, arrived."""
     speak(request)
     form = await request.form()

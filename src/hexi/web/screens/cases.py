@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Response, get, post
+from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 
 from hexi.kernel.case import Case
@@ -25,7 +26,7 @@ PAGE_SIZE = 50
 
 
 @get("/cases/{case_id:str}", guards=may(Permission.CASE_SEE), sync_to_thread=True)
-def case_page(request: Visit, screens: Screens, case_id: FromPath[str]) -> Response[str]:
+def case_page(request: Visit, screens: NamedDependency[Screens], case_id: FromPath[str]) -> Response[str]:
     """One case: its past and plan on one line, its people, place, evidence, and why this plan."""
     speak(request)
     caller = visitor_of(request)
@@ -36,7 +37,7 @@ def case_page(request: Visit, screens: Screens, case_id: FromPath[str]) -> Respo
 
 
 @get("/cases/{case_id:str}/live", guards=may(Permission.CASE_SEE), sync_to_thread=True)
-def live(request: Visit, screens: Screens, case_id: FromPath[str]) -> Response[str]:
+def live(request: Visit, screens: NamedDependency[Screens], case_id: FromPath[str]) -> Response[str]:
     """What a change of the case redraws; what somebody is typing stays."""
     speak(request)
     caller = visitor_of(request)
@@ -46,7 +47,9 @@ def live(request: Visit, screens: Screens, case_id: FromPath[str]) -> Response[s
 
 
 @post("/cases/{case_id:str}/look", guards=may(Permission.PERSON_SENSITIVE), status_code=200)
-async def look_at(request: Visit, screens: Screens, case_id: FromPath[str]) -> Response[str] | Redirect:
+async def look_at(
+    request: Visit, screens: NamedDependency[Screens], case_id: FromPath[str]
+) -> Response[str] | Redirect:
     """Key-holder, door code and medical note; the look is in the log before anything is shown."""
     speak(request)
     platform, caller = screens.platform, visitor_of(request)
@@ -60,7 +63,7 @@ async def look_at(request: Visit, screens: Screens, case_id: FromPath[str]) -> R
 
 
 @get("/cases", guards=may(Permission.CASE_SEE), sync_to_thread=True)
-def case_list(request: Visit, screens: Screens, page: int = 1) -> Response[str]:
+def case_list(request: Visit, screens: NamedDependency[Screens], page: FromQuery[int] = 1) -> Response[str]:
     """Cases by search, or those behind an indicator."""
     speak(request)
     caller = visitor_of(request)

@@ -6,6 +6,7 @@ import secrets
 from typing import Any, NamedTuple
 
 from litestar import Response, get, post
+from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Redirect
 
@@ -69,26 +70,28 @@ class Phone(NamedTuple):
 
 
 @get("/demo", sync_to_thread=True)
-def start(request: Visit, screens: Screens) -> Response[str]:
+def start(request: Visit, screens: NamedDependency[Screens]) -> Response[str]:
     """Where a newcomer begins."""
     return screens.page(request, "demo.html", **_values(request, screens))
 
 
 @get("/demo/pendant", sync_to_thread=True)
-def pendant(request: Visit, screens: Screens) -> Response[str]:
+def pendant(request: Visit, screens: NamedDependency[Screens]) -> Response[str]:
     """The elder's page: one sentence, two buttons."""
     return screens.page(request, "pendant.html", **_values(request, screens))
 
 
 @get("/demo/pendant/live", sync_to_thread=True)
-def pendant_live(request: Visit, screens: Screens) -> Response[str]:
+def pendant_live(request: Visit, screens: NamedDependency[Screens]) -> Response[str]:
     """The sentence and who is coming."""
     values = _values(request, screens)
     return html(screens.render(request, "parts/pendant_live.html", **values))
 
 
 @post("/demo/pendant/{what:str}", status_code=200)
-async def press(request: Visit, screens: Screens, what: FromPath[str]) -> Response[str] | Redirect:
+async def press(
+    request: Visit, screens: NamedDependency[Screens], what: FromPath[str]
+) -> Response[str] | Redirect:
     """呼救 or 我没事."""
     speak(request)
     with screens.platform.store.read() as tx:
@@ -116,20 +119,20 @@ def _cry(screens: Screens, home: Home) -> Signal:
 
 
 @get("/demo/phones", sync_to_thread=True)
-def phones(request: Visit, screens: Screens) -> Response[str]:
+def phones(request: Visit, screens: NamedDependency[Screens]) -> Response[str]:
     """What everyone received, and their answers."""
     return screens.page(request, "phones.html", **_phones(request, screens))
 
 
 @get("/demo/phones/live", sync_to_thread=True)
-def phones_live(request: Visit, screens: Screens) -> Response[str]:
+def phones_live(request: Visit, screens: NamedDependency[Screens]) -> Response[str]:
     """The telephones alone."""
     return html(screens.render(request, "parts/phones_live.html", **_phones(request, screens)))
 
 
 @post("/demo/phones/{notice_id:str}/{act:str}", status_code=200)
 async def answer(
-    request: Visit, screens: Screens, notice_id: FromPath[str], act: FromPath[str]
+    request: Visit, screens: NamedDependency[Screens], notice_id: FromPath[str], act: FromPath[str]
 ) -> Response[str] | Redirect:
     """Somebody answers on their telephone."""
     speak(request)

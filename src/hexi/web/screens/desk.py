@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Response, get, post
+from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 
 from hexi.kernel.case import Case, Rung
@@ -25,7 +26,9 @@ from hexi.web.screens.told import RUNGS
 
 
 @get("/desk", guards=may(Permission.CASE_SEE), sync_to_thread=True)
-def desk(request: Visit, screens: Screens, case: str | None = None) -> Response[str]:
+def desk(
+    request: Visit, screens: NamedDependency[Screens], case: FromQuery[str | None] = None
+) -> Response[str]:
     """The whole desk, with the case that the address names."""
     speak(request)
     caller = visitor_of(request)
@@ -45,14 +48,14 @@ def desk(request: Visit, screens: Screens, case: str | None = None) -> Response[
 
 
 @get("/desk/queue", guards=may(Permission.CASE_SEE), sync_to_thread=True)
-def queue(request: Visit, screens: Screens) -> Response[str]:
+def queue(request: Visit, screens: NamedDependency[Screens]) -> Response[str]:
     """The queue alone; drawn once for each state of the cases, language and place."""
     speak(request)
     return html(screens.drawn_queue(request, visitor_of(request)))
 
 
 @get("/desk/case/{case_id:str}", guards=may(Permission.CASE_SEE), sync_to_thread=True)
-def panel(request: Visit, screens: Screens, case_id: FromPath[str]) -> Response[str]:
+def panel(request: Visit, screens: NamedDependency[Screens], case_id: FromPath[str]) -> Response[str]:
     """The open case and who was told of it."""
     speak(request)
     caller = visitor_of(request)
@@ -62,7 +65,7 @@ def panel(request: Visit, screens: Screens, case_id: FromPath[str]) -> Response[
 
 
 @post("/desk/open/{case_id:str}", guards=may(Permission.CASE_ACT), status_code=204)
-async def open_case(request: Visit, screens: Screens, case_id: FromPath[str]) -> None:
+async def open_case(request: Visit, screens: NamedDependency[Screens], case_id: FromPath[str]) -> None:
     """A person has opened the case: the look is logged, the desk's notice is seen, sirens stop."""
     platform, caller = screens.platform, visitor_of(request)
     with platform.store.read() as tx:
@@ -81,7 +84,7 @@ def _unseen_at_desk(case: Case) -> list[str]:
 
 
 @post("/desk/shift", guards=may(Permission.ROSTER_TAKE))
-async def shift(request: Visit, screens: Screens) -> Redirect:
+async def shift(request: Visit, screens: NamedDependency[Screens]) -> Redirect:
     """Take over a desk, or hand it over; the versions of the roster are the shift book."""
     form = await request.form()
     roster, person = str(form.get("roster", "")), str(form.get("person", "")).strip()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Response, get, post
-from litestar.params import FromPath
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 
 from hexi.kernel.case import Rung
@@ -25,7 +26,9 @@ MAY = frozenset({"acknowledged", "set_off", "arrived", "declined", "checked_in",
 
 
 @get("/me", guards=may(Permission.CASE_SEE))
-async def inbox(request: Visit, screens: Screens, trouble: str = "") -> Response[str]:
+async def inbox(
+    request: Visit, screens: NamedDependency[Screens], trouble: FromQuery[str] = ""
+) -> Response[str]:
     """What I was sent, open cases first. Showing a notice here is the proof that it was seen."""
     speak(request)
     person = visitor_of(request).person
@@ -78,7 +81,7 @@ def _card(screens: Screens, tx: Transaction, notice: Notice, ref: str) -> dict[s
 
 @post("/me/{case_id:str}/{act:str}", guards=may(Permission.CASE_ACT), status_code=200)
 async def answer(
-    request: Visit, screens: Screens, case_id: FromPath[str], act: FromPath[str]
+    request: Visit, screens: NamedDependency[Screens], case_id: FromPath[str], act: FromPath[str]
 ) -> Response[str] | Redirect:
     """My answer; an arrival may carry a position and a photo."""
     speak(request)

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 from litestar import Response, get, post
+from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException, PermissionDeniedException
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 
 from hexi.kernel.ports import CaseFilter, Look, Transaction
@@ -31,7 +32,7 @@ _PLAIN = frozenset({"text", "phone", "choice", "ref", "bool", "integer", "hours"
 
 
 @get("/records", guards=may(Permission.RECORD_SEE), sync_to_thread=True)
-def kinds(request: Visit, screens: Screens) -> Response[str]:
+def kinds(request: Visit, screens: NamedDependency[Screens]) -> Response[str]:
     """Every kind of record and how many there are."""
     speak(request)
     with screens.platform.store.read() as tx:
@@ -42,7 +43,9 @@ def kinds(request: Visit, screens: Screens) -> Response[str]:
 
 
 @get(["/people", "/devices"], guards=may(Permission.RECORD_SEE))
-async def well_known(request: Visit, screens: Screens, text: str = "", page: int = 1) -> Response[str]:
+async def well_known(
+    request: Visit, screens: NamedDependency[Screens], text: FromQuery[str] = "", page: FromQuery[int] = 1
+) -> Response[str]:
     """People and devices have short addresses of their own."""
     kind = "person" if request.url.path == "/people" else "device"
     return await _list(request, screens, kind, text, page)
@@ -50,7 +53,11 @@ async def well_known(request: Visit, screens: Screens, text: str = "", page: int
 
 @get("/records/{kind:str}", guards=may(Permission.RECORD_SEE))
 async def record_list(
-    request: Visit, screens: Screens, kind: FromPath[str], text: str = "", page: int = 1
+    request: Visit,
+    screens: NamedDependency[Screens],
+    kind: FromPath[str],
+    text: FromQuery[str] = "",
+    page: FromQuery[int] = 1,
 ) -> Response[str]:
     """Records of a kind that contain a text."""
     return await _list(request, screens, kind, text, page)
@@ -84,7 +91,9 @@ def _list_row(
 
 
 @get(["/people/{identity:str}", "/devices/{identity:str}"], guards=may(Permission.RECORD_SEE))
-async def well_known_one(request: Visit, screens: Screens, identity: FromPath[str]) -> Response[str]:
+async def well_known_one(
+    request: Visit, screens: NamedDependency[Screens], identity: FromPath[str]
+) -> Response[str]:
     """One person or device."""
     kind = "person" if request.url.path.startswith("/people") else "device"
     return await _one(request, screens, kind, identity)
@@ -92,7 +101,7 @@ async def well_known_one(request: Visit, screens: Screens, identity: FromPath[st
 
 @get("/records/{kind:str}/{identity:str}", guards=may(Permission.RECORD_SEE))
 async def record(
-    request: Visit, screens: Screens, kind: FromPath[str], identity: FromPath[str]
+    request: Visit, screens: NamedDependency[Screens], kind: FromPath[str], identity: FromPath[str]
 ) -> Response[str]:
     """One record with what hangs on it."""
     return await _one(request, screens, kind, identity)
@@ -155,7 +164,7 @@ def _cases(screens: Screens, tx: Transaction, record: Record) -> list[tuple[str,
 
 @get("/records/{kind:str}/{identity:str}/history", guards=may(Permission.RECORD_SEE))
 async def history(
-    request: Visit, screens: Screens, kind: FromPath[str], identity: FromPath[str]
+    request: Visit, screens: NamedDependency[Screens], kind: FromPath[str], identity: FromPath[str]
 ) -> Response[str]:
     """Every version, and what changed in it."""
     speak(request)
@@ -187,7 +196,7 @@ def _changes(
 @get(
     "/records/{kind:str}/new", guards=may(Permission.RECORD_SEE, Permission.RECORD_EDIT), sync_to_thread=True
 )
-def new_record(request: Visit, screens: Screens, kind: FromPath[str]) -> Response[str]:
+def new_record(request: Visit, screens: NamedDependency[Screens], kind: FromPath[str]) -> Response[str]:
     """An empty form; fields named in the address are filled in."""
     speak(request)
     known = _kind(screens, kind)
@@ -197,7 +206,7 @@ def new_record(request: Visit, screens: Screens, kind: FromPath[str]) -> Respons
 
 @get("/records/{kind:str}/{identity:str}/edit", guards=may(Permission.RECORD_SEE, Permission.RECORD_EDIT))
 async def edit_record(
-    request: Visit, screens: Screens, kind: FromPath[str], identity: FromPath[str]
+    request: Visit, screens: NamedDependency[Screens], kind: FromPath[str], identity: FromPath[str]
 ) -> Response[str]:
     """The form of a record; opening it is a look at its personal fields."""
     speak(request)
@@ -237,7 +246,9 @@ def _form(
 
 
 @get("/records/{kind:str}/suggest", guards=may(Permission.RECORD_SEE), sync_to_thread=True)
-def suggest(request: Visit, screens: Screens, kind: FromPath[str], text: str = "") -> Response[str]:
+def suggest(
+    request: Visit, screens: NamedDependency[Screens], kind: FromPath[str], text: FromQuery[str] = ""
+) -> Response[str]:
     """Options for a field that points to a record."""
     _kind(screens, kind)
     with screens.platform.store.read() as tx:
@@ -245,7 +256,9 @@ def suggest(request: Visit, screens: Screens, kind: FromPath[str], text: str = "
 
 
 @post("/records/{kind:str}", guards=may(Permission.RECORD_SEE, Permission.RECORD_EDIT))
-async def save(request: Visit, screens: Screens, kind: FromPath[str]) -> Response[str] | Redirect:
+async def save(
+    request: Visit, screens: NamedDependency[Screens], kind: FromPath[str]
+) -> Response[str] | Redirect:
     """Add or change a record; what is wrong is said beside its field."""
     speak(request)
     known, caller = _kind(screens, kind), visitor_of(request)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Response, get, post
-from litestar.params import FromPath
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 
 from hexi.connectors.problem import ProblemError
 from hexi.kernel.ports import Quarantined, Transaction
@@ -25,7 +26,9 @@ _TAKEN = mark("Read and taken: %(count)s signals.")
 
 
 @get("/signals", guards=may(Permission.SIGNAL_SEE))
-async def signals(request: Visit, screens: Screens, which: str = "unmatched") -> Response[str]:
+async def signals(
+    request: Visit, screens: NamedDependency[Screens], which: FromQuery[str] = "unmatched"
+) -> Response[str]:
     """Signals of unknown persons, devices or kinds; or simply the latest."""
     speak(request)
     caller = visitor_of(request)
@@ -66,7 +69,7 @@ def _row(screens: Screens, names: Names, signal: Signal, case: str | None) -> di
 
 
 @get("/quarantine", guards=may(Permission.QUARANTINE_SEE))
-async def quarantine(request: Visit, screens: Screens) -> Response[str]:
+async def quarantine(request: Visit, screens: NamedDependency[Screens]) -> Response[str]:
     """What could not be decoded, with the reason and the beginning of its bytes."""
     caller = visitor_of(request)
     await look(screens.platform, caller, "quarantine:*", "list")
@@ -101,7 +104,7 @@ def _item(item: Quarantined) -> dict[str, Any]:
     guards=may(Permission.QUARANTINE_SEE, Permission.SIGNAL_SEND),
     status_code=200,
 )
-async def replay(request: Visit, screens: Screens, number: FromPath[int]) -> Response[str]:
+async def replay(request: Visit, screens: NamedDependency[Screens], number: FromPath[int]) -> Response[str]:
     """Try to read one again, and take it."""
     speak(request)
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromQuery
 
 from hexi.kernel.clock import DAY, Instant
 from hexi.kernel.indicator import Figure, Indicator
@@ -48,19 +50,19 @@ class News(NamedTuple):
 
 
 @get("/wall", guards=may(Permission.WALL_SEE), sync_to_thread=True)
-def wall(request: Visit, screens: Screens, view: str = "") -> Response[str]:
+def wall(request: Visit, screens: NamedDependency[Screens], view: FromQuery[str] = "") -> Response[str]:
     """The whole wall; ``view=table`` is the same without a map."""
     return screens.page(request, "wall.html", table=view == "table", **_data(request, screens))
 
 
 @get("/wall/live", guards=may(Permission.WALL_SEE), sync_to_thread=True)
-def wall_live(request: Visit, screens: Screens) -> Response[str]:
+def wall_live(request: Visit, screens: NamedDependency[Screens]) -> Response[str]:
     """Its moving parts."""
     return html(screens.render(request, "parts/wall_live.html", table=False, **_data(request, screens)))
 
 
 @get("/wall/points", guards=may(Permission.CASE_SEE), sync_to_thread=True)
-def points(request: Visit, screens: Screens) -> list[dict[str, Any]]:
+def points(request: Visit, screens: NamedDependency[Screens]) -> list[dict[str, Any]]:
     """Where the open cases are."""
     speak(request)
     with screens.platform.store.read() as tx:
@@ -70,7 +72,7 @@ def points(request: Visit, screens: Screens) -> list[dict[str, Any]]:
 
 
 @get("/wall/map", guards=may(Permission.CASE_SEE), sync_to_thread=True)
-def outlines(screens: Screens) -> dict[str, Any]:
+def outlines(screens: NamedDependency[Screens]) -> dict[str, Any]:
     """The outlines of the streets, as GeoJSON."""
     with screens.platform.store.read() as tx:
         district = tx.records.get("roster", "district")
