@@ -257,11 +257,12 @@ def test_what_is_no_database_is_broken(tmp_path: Path) -> None:
 @pytest.mark.parametrize("commits", [1, 7, 20])
 def test_kill_9_leaves_the_last_commit_whole(shared_url: str, commits: int) -> None:
     command = [sys.executable, "-m", "tests.contract.worker", "take", shared_url]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    acknowledged = [int(process.stdout.readline()) for _ in range(commits)]
-    os.kill(process.pid, signal.SIGKILL)
-    acknowledged += [int(line) for line in process.communicate()[0].split()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        acknowledged = [int(process.stdout.readline() or "-1") for _ in range(commits)]
+        os.kill(process.pid, signal.SIGKILL)
+        acknowledged += [int(line) for line in process.stdout]
+    assert acknowledged == list(range(len(acknowledged))), "the process died by itself"
     store = open_store(shared_url)
     with store.write() as tx:
         ids = tx.cases.ids("", 1_000_000)
