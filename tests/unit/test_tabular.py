@@ -277,6 +277,11 @@ def test_personal_fields_stay_out_when_told_so(store):
         assert personal not in text
 
 
+def test_a_comma_that_shifts_the_cells_of_a_row_is_noticed(store):
+    report = run(store, "编号,姓名,标签\nE1,甲,a,b\nE2,乙,a,,\n")
+    assert [(p.row, p.value) for p in report.problems] == [(2, "b")]
+
+
 def test_formulas_are_not_read(store):
     report = run(store, xlsx([["编号", "姓名"], ["E1", "=A1"]]))
     assert report.problems[0].message.zh.startswith("不读取公式")

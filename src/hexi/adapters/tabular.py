@@ -127,6 +127,7 @@ class _Reader:
 
     def _record(self, number: int, line: list[Any]) -> Record | None:
         before = len(self.report.problems)
+        self._check_width(number, line)
         values = self._values(number, line)
         identity = self._identity(number, line, values)
         if identity is None:
@@ -137,6 +138,17 @@ class _Reader:
         if len(self.report.problems) > before:
             return None
         return self._changed(identity, known, data)
+
+    def _check_width(self, number: int, line: list[Any]) -> None:
+        """A cell beyond the head row: most often a comma inside a cell of a CSV without quotes."""
+        width = len(self.sheet.headers)
+        extra = [cell for cell in line[width:] if cell not in (None, "")]
+        if extra:
+            message = Text(
+                zh="比表头多出单元格；含逗号的内容要加引号",
+                en="there are more cells than in the head row; quote what has a comma",
+            )
+            self.report.problems.append(RowProblem(number, str(width + 1), _shown(extra[0]), message))
 
     def _changed(self, identity: str, known: Record | None, data: dict[str, Any]) -> Record | None:
         if known and known.data == data:
