@@ -84,6 +84,7 @@ ALLOWED: dict[Act, frozenset[CaseState]] = {
     **dict.fromkeys(Act, OPEN_STATES),
     Act.EVIDENCE: OPEN_STATES | _CLOSED_STATES,
     Act.COMMENTED: frozenset(CaseState),
+    Act.HELP: OPEN_STATES | _CLOSED_STATES,
     Act.REOPENED: _CLOSED_STATES,
     Act.UNMERGED: frozenset({CaseState.MERGED}),
 }
@@ -223,6 +224,8 @@ class Case(msgspec.Struct, kw_only=True, omit_defaults=True):
     absorbed: list[str] = []
     outcome: str | None = None
     times_reopened: int = 0
+    renewed_at: Instant = 0
+    """When a new alarm reopened it; only evidence brought since then lets it close."""
 
     @property
     def is_open(self) -> bool:

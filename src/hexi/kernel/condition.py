@@ -50,7 +50,7 @@ class Condition:
         """Evaluate; what cannot be decided holds, with the error beside it."""
         try:
             result = self._program.execute(context if isinstance(context, cel.Context) else dict(context))
-        except (KeyError, TypeError, RuntimeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 -- CEL raises a different one for every way to be wrong
             return Verdict(holds=True, error=f"{type(error).__name__}: {error}")
         if isinstance(result, bool):
             return Verdict(holds=result)

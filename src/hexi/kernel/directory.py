@@ -5,6 +5,7 @@ These are typed views of records; the records themselves are described in ``pack
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -116,6 +117,14 @@ class Shift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hours: str = "24/7"
 
 
+def open_at(hours: str, at: Instant) -> bool:
+    """Whether written hours hold an instant; hours that cannot be read hold none."""
+    try:
+        return is_open(parse_hours(hours), at)
+    except ValueError:
+        return False
+
+
 class Roster(Entry, frozen=True, kw_only=True):
     """A duty desk of a place: its shifts, and who has taken over."""
 
@@ -127,7 +136,7 @@ class Roster(Entry, frozen=True, kw_only=True):
 
     def people(self, at: Instant) -> tuple[str, ...]:
         """Ids of those who have taken over, else of those whose shift it is."""
-        return self.on_duty or tuple(s.person for s in self.shifts if is_open(parse_hours(s.hours), at))
+        return self.on_duty or tuple(s.person for s in self.shifts if open_at(s.hours, at))
 
     @property
     def staffed(self) -> bool:
@@ -154,13 +163,31 @@ VIEWS: dict[str, type[Any]] = {
     "device": Device,
     "roster": Roster,
 }
-_View = TypeVar("_View")
+_View = TypeVar("_View", bound=msgspec.Struct)
 
 
 def view(record: Record, as_type: type[_View]) -> _View:
-    """The record as a typed entry of the directory; unknown fields are left out."""
+    """The record as a typed entry of the directory; fields unknown or unreadable are left out.
+
+    ValidationError when one of those is a field that the entry cannot do without.
+    """
     present = {name: value for name, value in record.data.items() if value is not None}
-    return msgspec.convert({"id": record.id, **present}, as_type, strict=False)
+    try:
+        return msgspec.convert({"id": record.id, **present}, as_type, strict=False)
+    except msgspec.ValidationError:
+        return _what_can_be_read(record, present, as_type)
+
+
+def _what_can_be_read(record: Record, present: dict[str, Any], as_type: type[_View]) -> _View:
+    """One bad field must not make a person unknown: the others still count."""
+    good: dict[str, Any] = {"id": record.id}
+    for field in msgspec.structs.fields(as_type):
+        if field.name in present:
+            try:
+                good[field.name] = msgspec.convert(present[field.name], field.type, strict=False)
+            except msgspec.ValidationError:
+                continue
+    return msgspec.convert(good, as_type, strict=False)
 
 
 def recipient_of(ref: str, entry: Entry, at: Instant) -> Recipient:
@@ -183,7 +210,10 @@ def recipient_of(ref: str, entry: Entry, at: Instant) -> Recipient:
 def _quiet_until(entry: Entry, at: Instant) -> Instant | None:
     if not entry.quiet_hours:
         return None
-    hours = parse_hours(entry.quiet_hours)
+    try:
+        hours = parse_hours(entry.quiet_hours)
+    except ValueError:
+        return None  # hours that cannot be read keep nobody from being told
     return closes_at(hours, at) if is_open(hours, at) else None
 
 
@@ -207,4 +237,8 @@ def in_test(device: Device, at: Instant) -> bool:
     """Whether an installer has the device in test; its cases are drills until then."""
     if not device.test_until:
         return False
-    return to_datetime(at, LOCAL).isoformat() < device.test_until
+    try:
+        until = datetime.fromisoformat(device.test_until)
+    except ValueError:
+        return False  # a real alarm taken for a test is the worse mistake
+    return to_datetime(at, LOCAL) < (until if until.tzinfo else until.replace(tzinfo=LOCAL))

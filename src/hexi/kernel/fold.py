@@ -206,6 +206,7 @@ def _failed(case: Case, entry: Entry) -> None:
 @_on("acknowledged", "declined", "set_off", "arrived")
 def _person_act(case: Case, entry: Entry) -> None:
     role = case.roles.setdefault(entry.body["role"], Role())
+    _take_back(role, entry)
     getattr(role, entry.kind).setdefault(entry.by, entry.at)
     _reach(case, "answered", entry.at)
     if entry.kind in {"set_off", "arrived"}:
@@ -213,6 +214,15 @@ def _person_act(case: Case, entry: Entry) -> None:
     required = [r for r in case.roles.values() if r.need and r.told]
     if all(r.satisfied for r in required) and entry.kind != "declined":
         _reach(case, "acknowledged", entry.at)
+
+
+def _take_back(role: Role, entry: Entry) -> None:
+    """A person's latest answer counts: who declines is not coming any more, and the other way round."""
+    if entry.kind == "declined":
+        role.acknowledged.pop(entry.by, None)
+        role.set_off.pop(entry.by, None)
+    else:
+        role.declined.pop(entry.by, None)
 
 
 @_on("evidence")
@@ -310,3 +320,4 @@ def _reopened(case: Case, entry: Entry) -> None:
     case.promises = {name: Promise(due=due) for name, due in entry.body.get("promises", {}).items()}
     if entry.body.get("again"):
         case.steps, case.roles, case.asked = {}, {}, None
+        case.renewed_at = entry.at

@@ -87,4 +87,4 @@ def digest(signal: Signal) -> int:
 
 def is_sos_kind(kind: str) -> bool:
     """Whether a kind is a cry for help by its name, known to a scenario or not."""
-    return kind == "sos" or kind.endswith(".sos")
+    return f".{kind.lower()}".endswith(".sos")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+import msgspec
+
 from hexi.kernel.case import Case
 from hexi.kernel.clock import Instant
 from hexi.kernel.directory import (
@@ -16,15 +18,23 @@ from hexi.kernel.directory import (
     Person,
     Recipient,
     Roster,
+    open_at,
     recipient_of,
     view,
 )
-from hexi.kernel.hours import is_open, parse_hours
 from hexi.kernel.place import UPWARD, Level, Point, Walk, walk
 from hexi.kernel.ports import Transaction
-from hexi.kernel.record import split_ref
+from hexi.kernel.record import Record
 
-_View = TypeVar("_View")
+_View = TypeVar("_View", bound=msgspec.Struct)
+
+
+def _read(record: Record, as_type: type[_View]) -> _View | None:
+    """The typed entry; a record that cannot be read is as good as none, and stops nobody's alarm."""
+    try:
+        return view(record, as_type)
+    except msgspec.ValidationError:
+        return None
 
 
 class Directory:
@@ -39,7 +49,7 @@ class Directory:
         ref = f"{kind}:{identity}"
         if ref not in self._seen:
             record = self._tx.records.get(kind, identity)
-            self._seen[ref] = view(record, as_type) if record else None
+            self._seen[ref] = _read(record, as_type) if record else None
         found = self._seen[ref]
         return found if isinstance(found, as_type) else None
 
@@ -59,19 +69,20 @@ class Directory:
     def contacts(self, person: str) -> list[Contact]:
         """A person's contacts in their order."""
         records = self._tx.records.linked("contact", "person", person)
-        return sorted((view(r, Contact) for r in records), key=lambda c: (c.order, c.id))
+        found = [_read(r, Contact) for r in records]
+        return sorted((c for c in found if c), key=lambda c: (c.order, c.id))
 
     def centres(self, near: Point) -> list[tuple[Walk, Centre]]:
         """Service centres that are open now, the shortest walk first."""
-        every = [view(r, Centre) for r in self._tx.records.find("centre", limit=1_000)]
-        open_now = [c for c in every if is_open(parse_hours(c.hours), self._now)]
+        every = [_read(r, Centre) for r in self._tx.records.find("centre", limit=1_000)]
+        open_now = [c for c in every if c and open_at(c.hours, self._now)]
         return sorted(
             ((walk(Point(c.lon, c.lat), near), c) for c in open_now), key=lambda pair: pair[0].seconds
         )
 
     def recipient(self, ref: str) -> Recipient | None:
         """Anyone by reference, with the addresses to tell them by."""
-        kind, identity = split_ref(ref)
+        kind, _, identity = ref.partition(":")
         entry = self._get(kind, identity, VIEWS.get(kind, Entry))
         return recipient_of(ref, entry, self._now) if isinstance(entry, Entry) else None
 
@@ -102,7 +113,7 @@ def _subject(directory: Directory, case: Case) -> list[Recipient]:
 def _contacts(directory: Directory, case: Case) -> list[Recipient]:
     if not case.subject or not case.subject.startswith("person:"):
         return []
-    contacts = directory.contacts(split_ref(case.subject)[1])
+    contacts = directory.contacts(case.subject.removeprefix("person:"))
     found = [directory.recipient(f"contact:{contact.id}") for contact in contacts]
     return [recipient for recipient in found if recipient]
 
@@ -110,7 +121,7 @@ def _contacts(directory: Directory, case: Case) -> list[Recipient]:
 def _steward(directory: Directory, case: Case) -> list[Recipient]:
     if not case.subject or not case.subject.startswith("person:"):
         return []
-    person = directory.person(split_ref(case.subject)[1])
+    person = directory.person(case.subject.removeprefix("person:"))
     found = directory.recipient(f"person:{person.steward}") if person and person.steward else None
     return [found] if found else []
 
