@@ -137,6 +137,7 @@ class World:
 
     async def serve(self, ready: threading.Event, stop: asyncio.Event) -> None:
         """Run until told to stop."""
+        self.loop = asyncio.get_running_loop()
         await self.platform.intake.start()
         config = uvicorn.Config(self.site, log_level="error", lifespan="off", access_log=False)
         server = uvicorn.Server(config)

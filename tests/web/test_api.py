@@ -401,6 +401,31 @@ def test_changes_reach_five_hundred_screens(tmp_path):
         assert world.platform.hub.listeners == 0
 
 
+def test_a_screen_that_does_not_read_is_sent_away_and_delays_nobody(tmp_path):
+    with running(tmp_path) as world, world.client("program") as client:
+        host, port = world.url.removeprefix("http://").split(":")
+        sleeper = socket.socket()
+        sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        sleeper.connect((host, int(port)))
+        sleeper.sendall(
+            b"GET /api/v1/changes HTTP/1.1\r\nhost: x\r\nauthorization: Bearer secret-program\r\n\r\n"
+        )
+        with client.stream("GET", "/api/v1/changes") as stream:
+            lines = stream.iter_lines()
+            while world.platform.hub.listeners < 2:
+                time.sleep(0.01)
+            burst = {f"260501-{i:04}-{'x' * 80}": 1 for i in range(500)}
+            published = 0
+            while world.platform.hub.listeners == 2 and published < 200:
+                world.loop.call_soon_threadsafe(world.platform.hub.publish, burst)
+                published += 1
+                for _ in range(500):
+                    while not next(lines).startswith("data:"):
+                        pass
+            assert world.platform.hub.listeners == 1
+        sleeper.close()
+
+
 def test_a_change_names_case_and_version_only(world):
     with (
         world.client("watcher") as client,

@@ -14,7 +14,7 @@ from hexi.kernel.text import Text
 from hexi.web.access.passwords import hash_password
 from hexi.web.access.permissions import ROLES
 
-SCOPES = ("signals", "acts")
+SCOPES = ("signals", "acts", "api", *(f"api:{role}" for role in ROLES))
 
 account = typer.Typer(no_args_is_help=True, help="Accounts of people who log in.")
 token = typer.Typer(no_args_is_help=True, help="Tokens of sources that send signals.")
@@ -111,7 +111,9 @@ def add_token(
         list[str] | None,
         typer.Option(help="A CloudEvents source it may name, * as wildcard; may be repeated."),
     ] = None,
-    scope: Annotated[str, typer.Option(help="signals, acts, or both separated by a space.")] = "signals",
+    scope: Annotated[
+        str, typer.Option(help="signals, acts, api or api:<role>; separated by spaces.")
+    ] = "signals",
 ) -> None:
     """Make a token and print its secret, this once; a token of that name is replaced."""
     unknown = sorted(set(scope.split()) - set(SCOPES))
