@@ -208,13 +208,19 @@ def test_a_block_is_left_out_only_for_a_stated_reason():
     assert silent == []
 
 
+def _targets(text):
+    """What a page links to beside the web."""
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    return re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", prose)
+
+
 def test_links_between_pages_lead_somewhere():
-    broken = []
-    for page in pages():
-        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-        for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text):
-            if not (page.parent / target).exists():
-                broken.append(f"{shown(page)} -> {target}")
+    broken = [
+        f"{shown(page)} -> {target}"
+        for page in pages()
+        for target in _targets(page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
     assert broken == []
 
 

@@ -36,5 +36,5 @@ def test_every_command_is_there_with_a_sentence():
         ),
         *("quarantine list", "quarantine show", "quarantine replay", "token list", "token revoke"),
     ):
-        heading, _, rest = text.partition(f"## hexi {command}\n\n")
+        _, _, rest = text.partition(f"## hexi {command}\n\n")
         assert rest[:1].isupper(), f"hexi {command} has no entry"

@@ -168,8 +168,11 @@ def packs(patient: Patient, _: Instant) -> Iterator[Finding]:
 def desks(patient: Patient, _: Instant) -> Iterator[Finding]:
     """Every street, and the district, has a desk that can be told at any hour."""
     with patient.store.read() as tx:
-        streets = [p for p in all_records(tx, "place") if p.data.get("level") == Level.STREET]
+        places = [
+            p for p in all_records(tx, "place") if p.data.get("level") in {Level.STREET, Level.COMMUNITY}
+        ]
         rosters = [view(r, Roster) for r in all_records(tx, "roster")]
+    streets = [place for place in places if place.data["level"] == Level.STREET]
     staffed = {(r.level, r.place) for r in rosters if r.staffed}
     if not any(level is Level.DISTRICT for level, _place in staffed):
         yield error(
@@ -181,6 +184,11 @@ def desks(patient: Patient, _: Instant) -> Iterator[Finding]:
         yield error(
             f"街道没有值班台：{_names(bare, 'zh')}", f"streets without a staffed desk: {_names(bare, 'en')}"
         )
+    own = sum((Level.COMMUNITY, place.id) in staffed for place in places)
+    yield ok(
+        f"{len(places) - len(streets)} 个社区中 {own} 个有自己的值班台，其余由街道值守",
+        f"{own} of {len(places) - len(streets)} communities have a desk; streets answer for the others",
+    )
     if not streets:
         yield warning("还没有街道（place）记录", "there are no records of streets (place) yet")
     elif not bare:
