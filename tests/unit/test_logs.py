@@ -9,6 +9,9 @@ import pytest
 from hexi.adapters.logs import PERSONAL, logger, request_log, set_up_logs
 
 
+NUMBER = "13800000001"
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True
@@ -57,12 +60,12 @@ def stumble(hidden):
 
 def test_an_exception_is_one_line_without_the_values_of_variables(lines):
     try:
-        stumble("13800000001")
+        stumble(NUMBER)
     except ValueError:
         logger("web").exception("failed")
     (line,) = lines()
     assert "ValueError: 11" in line["exception"]
-    assert "13800000001" not in line["exception"]
+    assert NUMBER not in line["exception"]
 
 
 def test_a_lower_level_is_not_written(lines):

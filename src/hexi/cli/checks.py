@@ -184,15 +184,23 @@ def desks(patient: Patient, _: Instant) -> Iterator[Finding]:
         yield error(
             f"街道没有值班台：{_names(bare, 'zh')}", f"streets without a staffed desk: {_names(bare, 'en')}"
         )
-    own = sum((Level.COMMUNITY, place.id) in staffed for place in places)
-    yield ok(
-        f"{len(places) - len(streets)} 个社区中 {own} 个有自己的值班台，其余由街道值守",
-        f"{own} of {len(places) - len(streets)} communities have a desk; streets answer for the others",
+    yield from _communities(
+        len(places) - len(streets), sum((Level.COMMUNITY, p.id) in staffed for p in places)
     )
     if not streets:
         yield warning("还没有街道（place）记录", "there are no records of streets (place) yet")
     elif not bare:
         yield ok(f"{len(streets)} 个街道都有值班台", f"all {len(streets)} streets have a desk")
+
+
+def _communities(total: int, own: int) -> Iterator[Finding]:
+    if own == total:
+        yield ok(f"{total} 个社区都有值班台", f"all {total} communities have a desk")
+    else:
+        yield ok(
+            f"{total} 个社区中 {own} 个有值班台，其余由街道值守",
+            f"{own} of {total} communities have a desk; the streets answer for the others",
+        )
 
 
 def people(patient: Patient, _: Instant) -> Iterator[Finding]:
