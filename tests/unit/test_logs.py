@@ -8,7 +8,6 @@ import pytest
 
 from hexi.adapters.logs import PERSONAL, logger, request_log, set_up_logs
 
-
 NUMBER = "13800000001"
 
 
