@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
@@ -23,6 +24,7 @@ from hexi.web.screens.shell import Screens, Visit, area, html, speak, visitor_of
 from hexi.web.screens.words import SEVERITIES, say
 
 PAGE_SIZE = 50
+MOST_PEOPLE = 40
 
 
 @get("/cases/{case_id:str}", guards=may(Permission.CASE_SEE), sync_to_thread=True)
@@ -74,13 +76,23 @@ def case_list(request: Visit, screens: NamedDependency[Screens], page: FromQuery
             rows, total, title = _behind(screens, tx, indicator, caller)
             rows = rows[skip : skip + PAGE_SIZE]
         else:
-            wanted = _wanted(text, which, caller)
-            rows = [_row(screens, Names(tx), row) for row in tx.cases.find(wanted, PAGE_SIZE, skip)]
-            total, title = tx.cases.count(wanted), ""
+            found, total = _search(tx, _wanted(text, which, caller), skip)
+            rows, title = [_row(screens, Names(tx), row) for row in found], ""
     values: dict[str, Any] = {"text": text, "which": which, "indicator": indicator, "title": title}
     pages = {"page": page, "pages": -(-total // PAGE_SIZE), "total": total}
     template = "parts/case_rows.html" if request.headers.get("hx-request") else "cases.html"
     return screens.page(request, template, rows=rows, **values, **pages)
+
+
+def _search(tx: Transaction, wanted: CaseFilter, skip: int) -> tuple[list[CaseRow], int]:
+    """Cases whose number or scenario contains the text, and those of people whose record does."""
+    if wanted.text is None:
+        return tx.cases.find(wanted, PAGE_SIZE, skip), tx.cases.count(wanted)
+    people = tx.records.find("person", wanted.text, MOST_PEOPLE)
+    of_people = [msgspec.structs.replace(wanted, text=None, subject=person.ref) for person in people]
+    rows = {row.id: row for each in (wanted, *of_people) for row in tx.cases.find(each, skip + PAGE_SIZE)}
+    ranked = sorted(rows.values(), key=lambda row: (row.closed_at is not None, -row.opened_at))
+    return ranked[skip : skip + PAGE_SIZE], max(len(ranked), tx.cases.count(wanted))
 
 
 def _wanted(text: str, which: str, caller: Caller) -> CaseFilter:

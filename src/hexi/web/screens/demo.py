@@ -26,7 +26,7 @@ ELDER = "E00001"
 """The elder whom newcomers meet, unless the setting ``demo.person`` names another."""
 
 PENDANT = "pendant"
-MOST_NOTICES = 3
+MOST_READ, MOST_SHOWN = 30, 3
 _QUIET = mark("All is well. Press the red button if you need help.")
 _CALLED = mark("Your call has gone out. %(count)s people have been told. Please wait, help is coming.")
 _ANSWERED = mark("%(name)s has answered and knows about you.")
@@ -54,6 +54,7 @@ class Bubble(NamedTuple):
     """A notice on a telephone: what it says, and what can be answered."""
 
     notice: Notice
+    ways: list[str]
     replies: list[tuple[str, str, str]]
     answer: str
     open: bool
@@ -198,7 +199,7 @@ def _phones(request: Visit, screens: Screens) -> dict[str, Any]:
         home, names = _home(tx), Names(tx)
         roles = {person.ref: person.role_word for person in home.told}
         refs = dict.fromkeys([*_family(tx, home, screens), *roles])
-        found = [_phone(tx, names, ref, roles.get(ref, "")) for ref in refs]
+        found = [_phone(tx, names, home, (ref, roles.get(ref, ""))) for ref in refs]
     return {"home": home, "phones": found}
 
 
@@ -209,15 +210,25 @@ def _family(tx: Transaction, home: Home, screens: Screens) -> list[str]:
     return refs + ([f"person:{person.steward}"] if person and person.steward else [])
 
 
-def _phone(tx: Transaction, names: Names, ref: str, role: str) -> Phone:
-    notices = tx.notices.of_recipient(ref, 30)
+def _phone(tx: Transaction, names: Names, home: Home, who: tuple[str, str]) -> Phone:
+    ref, role = who
     contact = names.contact(ref)
-    bubbles = [_bubble(tx, names, notice) for notice in notices[:MOST_NOTICES]]
+    messages: dict[tuple[str, str], list[Notice]] = {}
+    for notice in tx.notices.of_recipient(ref, MOST_READ):
+        messages.setdefault((notice.case_id, notice.step), []).append(notice)
+    bubbles = [_bubble(tx, names, group) for group in messages.values() if _about(tx, home, group[0])]
     said = (contact.relation if contact else "") or role
-    return Phone(ref, names.of(ref), said, bubbles, max(0, len(notices) - MOST_NOTICES))
+    return Phone(ref, names.of(ref), said, bubbles[:MOST_SHOWN], max(0, len(bubbles) - MOST_SHOWN))
 
 
-def _bubble(tx: Transaction, names: Names, notice: Notice) -> Bubble:
+def _about(tx: Transaction, home: Home, notice: Notice) -> bool:
+    case = tx.cases.get(notice.case_id)
+    return case is not None and case.subject == f"person:{home.person}"
+
+
+def _bubble(tx: Transaction, names: Names, group: list[Notice]) -> Bubble:
+    """One message, by however many ways it came."""
+    notice = group[0]
     case = tx.cases.get(notice.case_id)
     people = told(case, tx, names) if case else []
     mine = next((p for p in people if p.ref == notice.recipient and p.role == notice.role), None)
@@ -225,4 +236,5 @@ def _bubble(tx: Transaction, names: Names, notice: Notice) -> Bubble:
     if notice.step != "ask":
         acts.setdefault("arrived", "")
     replies = [(key, act, word("reply", act)) for act, key in acts.items()]
-    return Bubble(notice, replies, mine.answer if mine else "", bool(case and case.is_open))
+    ways = [one.way for one in reversed(group)]
+    return Bubble(notice, ways, replies, mine.answer if mine else "", bool(case and case.is_open))

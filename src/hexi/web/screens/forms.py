@@ -60,6 +60,12 @@ def editable(kind: RecordKind, caller: Caller) -> frozenset[str]:
     return frozenset(visible(kind, dict.fromkeys(kind.field), caller))
 
 
+def sensitive(kind: RecordKind, data: Mapping[str, Any]) -> list[str]:
+    """The filled fields of the sensitive class."""
+    filled = [name for name, value in data.items() if value not in (None, "") and name in kind.field]
+    return [name for name in filled if kind.field[name].privacy is Privacy.SENSITIVE]
+
+
 def _control(name: str, field: Field, value: Any, error: str) -> Control:
     return Control(
         name=name,

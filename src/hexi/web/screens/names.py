@@ -81,7 +81,9 @@ class Names:
     def where(self, place: Location) -> str:
         """Street, community and address in one line."""
         address = place.address or ""
-        parts = [name for name in (self.place(place.street), self.place(place.community)) if name not in address]
+        parts = [
+            name for name in (self.place(place.street), self.place(place.community)) if name not in address
+        ]
         parts.append(address)
         return " ".join(part for part in parts if part)
 

@@ -18,7 +18,7 @@ from hexi.spine.records import BadRecordError, keep
 from hexi.web.access.guards import may
 from hexi.web.access.looks import lies_within, personal_fields, visible
 from hexi.web.access.permissions import Caller, Permission
-from hexi.web.screens.forms import as_text, cells, controls, editable, parse_form, suggestions
+from hexi.web.screens.forms import as_text, cells, controls, editable, parse_form, sensitive, suggestions
 from hexi.web.screens.names import Names
 from hexi.web.screens.shell import Screens, Visit, speak, visitor_of
 from hexi.web.screens.words import gettext, mark, say
@@ -113,6 +113,8 @@ async def _one(request: Visit, screens: Screens, kind: str, identity: str) -> Re
     with screens.platform.store.read() as tx:
         found = _found(tx, kind, identity, caller)
         data = visible(known, found.data, caller)
+        covered = [] if request.query_params.get("show") else sensitive(known, data)
+        data = {name: value for name, value in data.items() if name not in covered}
         names = Names(tx)
         values: dict[str, Any] = {
             "cells": cells(known, data, names),
@@ -121,6 +123,7 @@ async def _one(request: Visit, screens: Screens, kind: str, identity: str) -> Re
             "signals": [(s, c) for s, c in tx.signals.recent(found.ref, 10)],
             "heard": tx.heard.last(found.ref) if kind == "device" else None,
             "by": names.of(found.by),
+            "covered": [say(known.field[name].label) for name in covered],
         }
     fields = personal_fields(known, data)
     await _log_looks(screens, caller, [(found.ref, ",".join(fields))] if fields else [])

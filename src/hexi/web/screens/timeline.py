@@ -91,13 +91,12 @@ class Scribe:
     def past(self, log: Sequence[Entry]) -> list[Line]:
         """One line for what happened, with all notices of one moment on one line."""
         lines: list[Line] = []
-        moments: dict[tuple[str, Instant], list[Entry]] = {}
+        moments: set[Instant] = set()
         for entry in log:
             if entry.kind == "told":
-                key = (entry.body["step"], entry.at)
-                if key not in moments:
-                    moments[key] = []
-                    lines.append(self._told([e for e in log if e.kind == "told" and _moment(e) == key]))
+                if entry.at not in moments:
+                    moments.add(entry.at)
+                    lines.append(self._told([e for e in log if e.kind == "told" and e.at == entry.at]))
             elif entry.kind not in _QUIET and not _minor(entry):
                 lines.append(self._line(entry))
         return lines
@@ -198,10 +197,6 @@ def _known_reason(code: str) -> str:
         return gettext(_REASONS[code])
     said = word("promise", code)
     return gettext(_BROKEN, promise=said) if said != code else code
-
-
-def _moment(entry: Entry) -> tuple[str, Instant]:
-    return (entry.body["step"], entry.at)
 
 
 def _minor(entry: Entry) -> bool:

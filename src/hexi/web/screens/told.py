@@ -68,7 +68,7 @@ def _person(
         ref=first.recipient,
         name=notice.name if notice else names.of(first.recipient),
         role=first.role,
-        role_word=word("role", first.role),
+        role_word=word("role", _shown_role(first)),
         note=contact.relation if contact else "",
         phone=str(record.data.get("phone") or "") if record else "",
         ways=[_way(identity, trace) for identity, trace in group],
@@ -76,6 +76,12 @@ def _person(
         answered_at=at,
         text=notice.text if notice else "",
     )
+
+
+def _shown_role(trace: NoticeTrace) -> str:
+    """A centre and a unit are shown as what they are, whatever role they were told in."""
+    kind = trace.recipient.partition(":")[0]
+    return kind if kind in {"centre", "unit"} else trace.role
 
 
 def _answer(role: Role, ref: str) -> tuple[str, Instant | None]:

@@ -56,9 +56,11 @@ def wall(request: Visit, screens: NamedDependency[Screens], view: FromQuery[str]
 
 
 @get("/wall/live", guards=may(Permission.WALL_SEE), sync_to_thread=True)
-def wall_live(request: Visit, screens: NamedDependency[Screens]) -> Response[str]:
+def wall_live(request: Visit, screens: NamedDependency[Screens], view: str = "") -> Response[str]:
     """Its moving parts."""
-    return html(screens.render(request, "parts/wall_live.html", table=False, **_data(request, screens)))
+    return html(
+        screens.render(request, "parts/wall_live.html", table=view == "table", **_data(request, screens))
+    )
 
 
 @get("/wall/points", guards=may(Permission.CASE_SEE), sync_to_thread=True)

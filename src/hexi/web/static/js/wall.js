@@ -11,7 +11,7 @@ async function refreshMap() {
 }
 
 const refresh = paced(async () => {
-  await window.htmx.ajax("GET", "/wall/live", { target: "#wall", swap: "innerMorph" });
+  await window.htmx.ajax("GET", document.getElementById("wall")?.dataset.live || "", { target: "#wall", swap: "innerMorph" });
   await refreshMap();
 }, 1500);
 
