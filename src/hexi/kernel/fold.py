@@ -314,10 +314,11 @@ def _reopened(case: Case, entry: Entry) -> None:
     """Promises start anew; ``again``: a new alarm, so everyone is told again."""
     case.closed_at = case.false_alarm = case.outcome = None
     case.times_reopened += 1
-    for name in ("closed", "rejected", "verified"):
+    again = entry.body.get("again", False)
+    for name in ("closed", "rejected", "verified", *(["handled"] if again else [])):
         case.milestones.pop(name, None)
     case.milestones.setdefault("reopened", entry.at)
     case.promises = {name: Promise(due=due) for name, due in entry.body.get("promises", {}).items()}
-    if entry.body.get("again"):
+    if again:
         case.steps, case.roles, case.asked = {}, {}, None
         case.renewed_at = entry.at

@@ -82,7 +82,8 @@ def do(work: Work, signal: Signal) -> str:
     if name not in ALLOWED:
         raise RefusedError(f"没有“{name}”这个操作", f"there is no act {name!r}")
     act = Act(name)
-    file = _surviving(work, file, act)
+    if act is not Act.UNMERGED:  # an answer to a merged case counts for the one it was merged into
+        file = work.surviving(case_id) or file
     if file.case.state not in ALLOWED[act]:
         state = file.case.state
         raise RefusedError(
@@ -90,14 +91,6 @@ def do(work: Work, signal: Signal) -> str:
         )
     _ACTS[act](Doing(work, file, signal))
     return file.case.id
-
-
-def _surviving(work: Work, file: CaseFile, act: Act) -> CaseFile:
-    """An answer to a merged case counts for the case it was merged into."""
-    into = file.case.merged_into
-    if into is None or act is Act.UNMERGED:
-        return file
-    return work.case(into) or file
 
 
 _STATES = {
@@ -120,7 +113,8 @@ def _acknowledged(doing: Doing) -> None:
 
 def _answer(doing: Doing, kind: str, **body: Any) -> None:
     role = doing.case.roles.get(doing.role)
-    if role is None or doing.by not in getattr(role, kind):
+    said = getattr(role, kind).get(doing.by) if role else None
+    if said is None or said < escalate.last_told(doing.case):
         doing.log(kind, role=doing.role, **body)
     _climb(doing, kind)
     doing.work.tx.notices.drop(doing.case.id, [doing.by])
@@ -141,11 +135,15 @@ def _climb(doing: Doing, kind: str) -> None:
 
 
 def _declined(doing: Doing) -> None:
-    """Cannot come. When nobody of a needed role is left, the case goes up at once."""
+    """Cannot come. When nobody of a needed role is left, or was relied upon, the case goes up at once."""
+    known = doing.case.roles.get(doing.role)
+    before = known is not None and doing.by in known.declined
+    relied_on = known is not None and known.need != 0 and known.satisfied
     _answer(doing, "declined", note=doing.note(doing.text("reason")))
     role = doing.case.roles[doing.role]
     left = [ref for ref in role.told if ref not in role.declined]
-    if role.told and not left and role.need:
+    nobody = bool(role.told) and not left and not role.acknowledged
+    if role.need and not before and (nobody or (relied_on and not role.satisfied)):
         escalate.up(doing.work, doing.file, reason=f"{doing.role}.declined")
 
 
@@ -205,6 +203,7 @@ def _whistled(doing: Doing) -> None:
     doing.log("whistled", unit=ref, task=task, note=doing.note(words))
     title = {"zh": f"到场协同处置：{recipient.name}", "en": f"Report and help: {recipient.name}"}
     doing.log("task_given", task=task, owner=ref, title=title, due=due)
+    escalate.await_task(doing.work, doing.file, task)
     doing.log("planned", step=task, role=ref, need=1, due=doing.work.now)
     doing.log("stepped", step=task)
     said = words or "{scenario}：{subject}，{place}"
@@ -262,6 +261,9 @@ def _well(doing: Doing) -> None:
 def _help(doing: Doing) -> None:
     if doing.case.asked == "waiting":
         ask.go_on(doing.work, doing.file, "help", doing.by, doing.via)
+    elif not doing.case.is_open:
+        doing.log("asked_again")
+        close.reopen(doing.work, doing.file, by="system", reason="help")
     else:
         doing.log("asked_again")
 
@@ -299,7 +301,6 @@ def _closed(doing: Doing) -> None:
 
 def _reopened(doing: Doing) -> None:
     reason = doing.text("reason", needed="重新立案的原因")
-    doing.work.tx.cases.hold_fold(doing.case.fold_key, doing.case.id)
     close.reopen(doing.work, doing.file, doing.by, doing.via, note=doing.note(reason))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hexi.kernel.case import Rung
+from hexi.kernel.case import QUESTION, Rung
 from hexi.kernel.clock import MINUTE
 from hexi.kernel.deadline import Deadline, DeadlineKind, case_key
 from hexi.kernel.response import Notice, Receipt
@@ -43,6 +43,12 @@ def _arm(work: Work, file: CaseFile, due: int) -> None:
     work.tx.deadlines.arm([Deadline(key=key, due_at=due, kind=DeadlineKind.ASK, case_id=file.case.id)])
 
 
+def rearm(work: Work, file: CaseFile) -> None:
+    """The question still waits for its answer, as long as it may."""
+    if file.case.asked == "waiting":
+        _arm(work, file, file.case.milestones["asked"] + HARD_CAP)
+
+
 def heard(work: Work, file: CaseFile, notice: Notice, receipt: Receipt) -> None:
     """The question rings at the person's, or could not be put at all."""
     if receipt.error:
@@ -79,7 +85,8 @@ def go_on(work: Work, file: CaseFile, answer: str, by: str = "system", via: str 
     """The question is over and help is on its way: every scenario of the case starts its steps."""
     file.log("answered", by=by, via=via, answer=answer)
     work.tx.deadlines.cancel([case_key(file.case.id, DeadlineKind.ASK, "answer")])
-    work.tx.notices.drop(file.case.id)
+    asked = [n.recipient for n in file.case.notices.values() if n.step == QUESTION]
+    work.tx.notices.drop(file.case.id, asked)
     for identity in list(file.case.scenarios):
         scenario = work.catalogue.scenarios.get(identity)
         if scenario:

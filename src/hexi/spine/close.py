@@ -29,9 +29,21 @@ _MILESTONE_OF = {"arrival": "arrived", "verified": "verified", "answer": "answer
 
 def missing_evidence(case: Case, brought: Iterable[str] = ()) -> list[str]:
     """What the scenarios ask for and neither is there yet nor comes with the closing act."""
-    given = {evidence.type for evidence in case.evidence} | set(brought)
-    given |= {name for name, milestone in _MILESTONE_OF.items() if milestone in case.milestones}
+    since = case.renewed_at
+    given = {evidence.type for evidence in case.evidence if evidence.at >= since} | set(brought)
+    given |= {name for name, milestone in _MILESTONE_OF.items() if _reached(case, milestone)}
     return [name for name in case.evidence_needed if name not in given]
+
+
+def _reached(case: Case, milestone: str) -> bool:
+    """A case that a new alarm reopened asks its people anew; its milestones keep the first time."""
+    if not case.renewed_at:
+        return milestone in case.milestones
+    if milestone == "answered":
+        return any(r.acknowledged or r.declined for r in case.roles.values())
+    if milestone == "arrived":
+        return any(r.arrived for r in case.roles.values())
+    return case.milestones.get(milestone, 0) >= case.renewed_at
 
 
 def end(work: Work, file: CaseFile, kind: str, by: str, via: str, **body: Any) -> None:
@@ -39,13 +51,30 @@ def end(work: Work, file: CaseFile, kind: str, by: str, via: str, **body: Any) -
     file.log(kind, by, via, **body)
     case = file.case
     rest(work, case)
-    work.tx.cases.release_fold(case.fold_key, work.now + _stays(work, case))
+    for key in _keys(work, case):
+        holder = work.surviving(work.tx.cases.holder(key) or "")
+        if holder is file:
+            work.tx.cases.release_fold(key, work.now + _stays(work, case))
 
 
 def rest(work: Work, case: Case) -> None:
     """Nothing falls due and nobody is told any more."""
     work.tx.deadlines.cancel([d.key for d in work.tx.deadlines.of_case(case.id)])
     work.tx.notices.drop(case.id)
+
+
+def _keys(work: Work, case: Case) -> list[str]:
+    """The fold keys of a case and of those merged into it."""
+    files = [work.case(identity) for identity in case.absorbed]
+    return [case.fold_key, *(key for file in files if file for key in _keys(work, file.case))]
+
+
+def hold(work: Work, file: CaseFile) -> None:
+    """From now on signals fold into the case again; a key that another open case holds stays there."""
+    for key in _keys(work, file.case):
+        holder = work.surviving(work.tx.cases.holder(key) or "")
+        if holder is None or not holder.case.is_open or holder is file:
+            work.tx.cases.hold_fold(key, file.case.id)
 
 
 def _stays(work: Work, case: Case) -> Duration:
@@ -61,12 +90,14 @@ def report_false(work: Work, case: Case) -> None:
 
 def reopen(work: Work, file: CaseFile, by: str, via: str = "", **body: Any) -> None:
     """Open again with fresh promises; a new alarm (``by`` system) also tells everyone again."""
+    rest(work, file.case)
     scenario = work.catalogue.scenarios.get(file.case.scenario)
     lengths = scenario.case.deadlines if scenario else {}
     again = by == "system"
     wanted = lengths if again else {n: length for n, length in lengths.items() if n in {"verified", "closed"}}
     promises = {name: work.now + length for name, length in wanted.items()}
     file.log("reopened", by, via, promises=promises, again=again, **body)
+    hold(work, file)
     rearm(work, file)
     if again and scenario:
         notify.dispatch(work, file, scenario)
@@ -103,5 +134,5 @@ def clear(work: Work, scene: Scene) -> str | None:
 def _cleared(work: Work, file: CaseFile, scenario: Scenario, scene: Scene) -> None:
     signal = scene.signal
     file.log("cleared", signal={"id": signal.id, "source": signal.source, "kind": signal.kind})
-    if scenario.case.auto_close and file.case.scenario == scenario.id:
+    if scenario.case.auto_close and file.case.scenarios == [scenario.id]:
         end(work, file, "closed", "system", "", outcome="cleared")

@@ -1,18 +1,20 @@
-"""Escalate: a broken promise goes one level up; at the top the desk is reminded until it answers."""
+"""Escalate: a broken promise goes one level up, and silence there goes on up to the last desk."""
 
 from __future__ import annotations
 
 import msgspec
 
-from hexi.kernel.clock import MINUTE
+from hexi.kernel.case import Case
+from hexi.kernel.clock import MINUTE, Instant
 from hexi.kernel.deadline import Deadline, DeadlineKind, case_key
 from hexi.kernel.place import UPWARD, Level
 from hexi.spine import notify, wording
 from hexi.spine.work import CaseFile, Work
 
 REMIND_EVERY = 5 * MINUTE
-"""How often the last desk is told again while nobody there has answered."""
+"""How long a desk that was told has to answer before the next level, or at the top itself, is told."""
 
+_STEP = "escalation#"
 _BY = ("desk", "app", "call")
 _ELSE_BY = ("sms",)
 _REPLIES = {"1": "acknowledged"}
@@ -36,14 +38,13 @@ def up(work: Work, file: CaseFile, reason: str) -> None:
     """Tell the desk one level above the last one told; at the top, tell it again."""
     level = Level(file.case.level or Level.COMMUNITY)
     above = UPWARD[level] or Level.DISTRICT
-    count = sum(1 for n in file.case.steps if n.startswith("escalation")) + 1
-    step = f"escalation#{count}"
+    count = sum(1 for n in file.case.steps if n.startswith(_STEP)) + 1
+    step = f"{_STEP}{count}"
     file.log("escalated", level=above, reason=reason)
     file.log("planned", step=step, role="duty", need=1, due=work.now)
     file.log("stepped", step=step)
     _tell_desk(work, file, above, step)
-    if above is Level.DISTRICT:
-        _arm_reminder(work, file)
+    _arm_reminder(work, file, "desk", work.now + REMIND_EVERY)
 
 
 def _tell_desk(work: Work, file: CaseFile, level: Level, step: str) -> None:
@@ -53,15 +54,54 @@ def _tell_desk(work: Work, file: CaseFile, level: Level, step: str) -> None:
     notify.tell(work, file, work.directory.desk(level, file.case), message)
 
 
-def _arm_reminder(work: Work, file: CaseFile) -> None:
-    key = case_key(file.case.id, DeadlineKind.REMIND, "desk")
-    due = work.now + REMIND_EVERY
-    work.tx.deadlines.arm([Deadline(key=key, due_at=due, kind=DeadlineKind.REMIND, case_id=file.case.id)])
+def last_told(case: Case) -> Instant:
+    """When a desk was last told that the case is late; 0 when none was."""
+    return max((plan.run or 0 for name, plan in case.steps.items() if name.startswith(_STEP)), default=0)
+
+
+def _arm_reminder(work: Work, file: CaseFile, name: str, due: Instant) -> None:
+    key = case_key(file.case.id, DeadlineKind.REMIND, name)
+    reminder = Deadline(
+        key=key, due_at=due, kind=DeadlineKind.REMIND, case_id=file.case.id, body={"of": name}
+    )
+    work.tx.deadlines.arm([reminder])
+
+
+def await_task(work: Work, file: CaseFile, task: str) -> None:
+    """Whoever was given the task reports by its due time, or the case goes up."""
+    due = file.case.tasks[task].due
+    if due is not None:
+        _arm_reminder(work, file, task, due)
+
+
+def rearm(work: Work, file: CaseFile) -> None:
+    """Reminders that the case owes, again."""
+    told = last_told(file.case)
+    if told:
+        _arm_reminder(work, file, "desk", told + REMIND_EVERY)
+    for name, task in file.case.tasks.items():
+        if task.checked_in is None and task.done is None:
+            await_task(work, file, name)
 
 
 def remind_due(work: Work, deadline: Deadline) -> None:
-    """Still nobody at the last desk has answered: tell it again."""
+    """Still nobody has answered who was told to: go on up, or tell the last desk again."""
     file = work.case(deadline.case_id or "")
-    if file is None or not file.case.is_open or notify.reached(file.case, "duty.acknowledged"):
+    if file is None or not file.case.is_open:
         return
-    up(work, file, reason="reminder")
+    name = deadline.body.get("of", "desk")
+    task = file.case.tasks.get(name)
+    if task and (task.checked_in or task.done):
+        return
+    if task is None and _answered(work, file):
+        return
+    up(work, file, reason="reminder" if task is None else name)
+
+
+def _answered(work: Work, file: CaseFile) -> bool:
+    """Whether the desk has taken the case since it was last told; an answer from before does not count."""
+    told = last_told(file.case)
+    entries = [*work.tx.cases.log(file.case.id), *file.fresh]
+    return any(
+        e.at >= told and e.kind == "acknowledged" and e.body["role"] == "duty" for e in reversed(entries)
+    )

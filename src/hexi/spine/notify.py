@@ -61,6 +61,14 @@ def _later(file: CaseFile, key: str) -> Deadline:
     )
 
 
+def rearm(work: Work, file: CaseFile) -> None:
+    """Steps that have neither run nor become needless are still to come."""
+    steps = file.case.steps.items()
+    work.tx.deadlines.arm(
+        _later(file, key) for key, plan in steps if plan.run is None and plan.skipped is None
+    )
+
+
 def step_due(work: Work, deadline: Deadline) -> None:
     """A later step's time has come: run it unless somebody made it needless."""
     file = work.case(deadline.case_id or "")

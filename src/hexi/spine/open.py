@@ -21,12 +21,12 @@ def open_or_join(work: Work, scenario: Scenario, scene: Scene) -> str:
     key = fold_key(scenario, scene)
     fresh = case_id(work.now, work.random)
     holder = work.tx.cases.fold(key, fresh, work.now)
-    file = work.case(holder) if holder != fresh else None
+    file = work.surviving(holder) if holder != fresh else None
     if file is None:
         _open(work, scenario, scene, key, fresh)
         return fresh
     _join(work, scenario, scene, file)
-    return holder
+    return file.case.id
 
 
 def _open(work: Work, scenario: Scenario, scene: Scene, key: str, identity: str) -> None:
@@ -76,14 +76,20 @@ def _said(signal: Signal) -> dict[str, Any]:
 
 def _join(work: Work, scenario: Scenario, scene: Scene, file: CaseFile) -> None:
     """Another signal of the matter: it may raise the case and start missing steps, never lower it."""
-    if not file.case.is_open:
+    cry = work.catalogue.is_sos(scene.signal.kind)
+    if not file.case.is_open or (cry and _said_to_be_over(file)):
         reopen(work, file, by="system", reason=scene.signal.kind)
     file.log("joined", scenario=scenario.id, **_said(scene.signal))
     known = scenario.id in file.case.scenarios
     if not known:
         file.log("raised", **_demands(scenario, scene.signal))
         rearm(work, file)
-    if file.case.asked == "waiting" and not scenario.ask:
+    if file.case.asked == "waiting" and (cry or not scenario.ask):
         ask.go_on(work, file, "overtaken")
     if not known and file.case.asked != "waiting":
         notify.dispatch(work, file, scenario)
+
+
+def _said_to_be_over(file: CaseFile) -> bool:
+    """Whether helpers have done their part and left: a cry that comes after it is a new one."""
+    return not {"handled", "verified"}.isdisjoint(file.case.milestones)

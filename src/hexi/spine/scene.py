@@ -112,11 +112,15 @@ def _public(entry: Person | Device | None) -> dict[str, Any]:
 
 
 def fold_key(scenario: Scenario, scene: Scene) -> str:
-    """Under which key signals belong to one case; a signal about nothing known stands alone."""
+    """Under which key signals belong to one case; a signal about nothing known stands alone.
+
+    An exercise never shares a case with the real thing.
+    """
     values = [_value(name, scene) for name in scenario.signal.same_case.by]
     if any(value is None for value in values):
         values.append("/".join(scene.signal.key))
-    return "|".join([scenario.matter, *(str(value) for value in values if value is not None)])
+    matter = f"drill|{scenario.matter}" if scene.drill else scenario.matter
+    return "|".join([matter, *(str(value) for value in values if value is not None)])
 
 
 def _value(name: str, scene: Scene) -> str | None:

@@ -116,6 +116,13 @@ class Work:
             known = self.files[case_id] = CaseFile(case, self.now)
         return known
 
+    def surviving(self, case_id: str) -> CaseFile | None:
+        """The case, or the one into which it has been merged in the end."""
+        file = self.case(case_id)
+        while file and file.case.merged_into:
+            file = self.case(file.case.merged_into)
+        return file
+
     def new_case(self, case_id: str) -> CaseFile:
         """An empty case."""
         file = self.files[case_id] = CaseFile(Case(id=case_id), self.now)
@@ -129,7 +136,7 @@ class Work:
             known = self.memory.known[ref] = self.tx.records.get(kind, identity) is not None
         return known
 
-    def derive(self, kind: str, subject: str, **data: Any) -> None:
+    def derive(self, kind: str, subject: str, /, **data: Any) -> None:
         """Let a signal of our own follow, in the same transaction."""
         source = "hexi:spine"
         identity = f"{kind}/{subject}/{self.now}/{len(self.derived)}"
