@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.contract.make import NOW, a_measure
 
 from hexi.adapters.sql import SqlStore
-from hexi.kernel.ports import Account, Look, MeasureFilter, Quarantined, Token
+from hexi.kernel.access import Account, Look, Token
+from hexi.kernel.ports import MeasureFilter, Quarantined
 
 
 def test_heard_moves_forward_only(store: SqlStore) -> None:

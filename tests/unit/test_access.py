@@ -9,7 +9,7 @@ from hexi.adapters.sql import open_store
 from hexi.connectors.bucket import Buckets
 from hexi.connectors.problem import KINDS, ProblemError, choose_language, kind_of_status
 from hexi.connectors.tokens import LIFE, Tokens, digest_of, has_scope, may_name, new_secret
-from hexi.kernel.ports import Token
+from hexi.kernel.access import Token
 from hexi.web.access.gate import caller_by, is_loopback
 from hexi.web.access.login import safe_next
 from hexi.web.access.passwords import hash_password, is_password

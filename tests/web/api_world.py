@@ -21,7 +21,7 @@ from hexi.adapters.geo import PlaceIndex
 from hexi.adapters.packs.load import load_packs
 from hexi.adapters.sql import open_store
 from hexi.connectors.tokens import digest_of
-from hexi.kernel.ports import Account, Token
+from hexi.kernel.access import Account, Token
 from hexi.kernel.record import Record
 from hexi.kernel.response import Notice
 from hexi.protocols import cloudevents

@@ -9,7 +9,8 @@ import typer
 
 from hexi.cli import common
 from hexi.connectors.tokens import digest_of, new_secret
-from hexi.kernel.ports import Account, Token, Transaction
+from hexi.kernel.access import Account, Token
+from hexi.kernel.ports import Transaction
 from hexi.kernel.text import Text
 from hexi.web.access.passwords import hash_password
 from hexi.web.access.permissions import ROLES

@@ -26,7 +26,8 @@ from hexi.connectors.asgi import (
 from hexi.connectors.bucket import Buckets
 from hexi.connectors.problem import FieldFault, ProblemError, choose_language
 from hexi.connectors.tokens import Tokens, has_scope, may_name
-from hexi.kernel.ports import Quarantined, StoreError, Token, Transaction
+from hexi.kernel.access import Token
+from hexi.kernel.ports import Quarantined, StoreError, Transaction
 from hexi.kernel.signal import Signal
 from hexi.kernel.text import Text
 from hexi.protocols import cloudevents

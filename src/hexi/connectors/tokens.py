@@ -10,7 +10,8 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 from time import monotonic
 
-from hexi.kernel.ports import Store, Token
+from hexi.kernel.access import Token
+from hexi.kernel.ports import Store
 
 LIFE = 5.0
 """Seconds for which a token that was looked up is believed; a withdrawn one ends within them."""

@@ -11,8 +11,8 @@ from sqlalchemy import Executable, bindparam, delete, select
 from hexi.adapters.sql.link import Upsert, replacing
 from hexi.adapters.sql.tables import account, look, session, token
 from hexi.adapters.sql.work import Work
+from hexi.kernel.access import Account, Look, Token
 from hexi.kernel.clock import Instant
-from hexi.kernel.ports import Account, Look, Token
 
 _PUT_ACCOUNT = replacing(account)
 _ACCOUNTS = select(account).order_by(account.c.login)
@@ -32,7 +32,7 @@ _LOOKS_AT = _LOOKS.where(look.c.record == bindparam("record"))
 
 
 class SqlAccess:
-    """``kernel.ports.Access``."""
+    """``kernel.access.Access``."""
 
     def __init__(self, work: Work) -> None:
         self._work = work

@@ -23,7 +23,8 @@ from hexi.connectors.asgi import (
 from hexi.connectors.http import PATH, SignalDoor
 from hexi.connectors.problem import ProblemError
 from hexi.connectors.tokens import Tokens
-from hexi.kernel.ports import StoreError, Token
+from hexi.kernel.access import Token
+from hexi.kernel.ports import StoreError
 from hexi.kernel.text import Text
 from hexi.spine.platform import Platform
 from hexi.web.access.permissions import DEMO, ROLES, Caller

@@ -12,8 +12,8 @@ from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie
 from litestar.response import Redirect
 
+from hexi.kernel.access import Account
 from hexi.kernel.clock import SECOND
-from hexi.kernel.ports import Account
 from hexi.kernel.text import Text
 from hexi.spine.platform import Platform
 from hexi.web.access.passwords import Verifier

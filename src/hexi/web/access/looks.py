@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hexi.kernel.ports import Look, Transaction
+from hexi.kernel.access import Look
+from hexi.kernel.ports import Transaction
 from hexi.kernel.record import Privacy, Record, RecordKind
 from hexi.spine.platform import Platform
 from hexi.web.access.permissions import Caller, Permission

@@ -11,8 +11,9 @@ from time import monotonic
 from typing import TypeVar
 
 from hexi.connectors.tokens import digest_of, new_secret
+from hexi.kernel.access import Account
 from hexi.kernel.clock import HOUR, MINUTE, Instant
-from hexi.kernel.ports import Account, StoreError, Transaction
+from hexi.kernel.ports import StoreError, Transaction
 from hexi.spine.platform import Platform
 from hexi.web.access.permissions import Caller
 

@@ -11,7 +11,8 @@ from litestar.params import FromPath, JSONBody
 
 from hexi.connectors.problem import FieldFault, ProblemError
 from hexi.connectors.tokens import digest_of, new_secret
-from hexi.kernel.ports import Account, Token, Transaction
+from hexi.kernel.access import Account, Token
+from hexi.kernel.ports import Transaction
 from hexi.kernel.text import Text
 from hexi.web.access.guards import Call, may, platform_of
 from hexi.web.access.passwords import hash_password

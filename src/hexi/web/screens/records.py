@@ -12,7 +12,8 @@ from litestar.exceptions import NotFoundException, PermissionDeniedException
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 
-from hexi.kernel.ports import CaseFilter, Look, Transaction
+from hexi.kernel.access import Look
+from hexi.kernel.ports import CaseFilter, Transaction
 from hexi.kernel.record import Record, RecordKind
 from hexi.spine.records import BadRecordError, keep
 from hexi.web.access.guards import may
