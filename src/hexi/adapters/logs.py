@@ -47,6 +47,9 @@ def set_up_logs(level: str = "info", form: str = "auto", stream: TextIO | None =
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_formatter(as_text=as_text, colours=stream.isatty()))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # it brings handlers of its own
+        theirs = logging.getLogger(name)
+        theirs.handlers, theirs.propagate = [], True
     for noisy in ("httpx", "httpcore", "apprise", "alembic", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
     structlog.configure(
