@@ -32,7 +32,7 @@ docs: .venv/.all .tools/assets ## write the generated reference pages and run ev
 	@.venv/bin/pytest tests/docs
 
 bench: .venv/.all .tools/assets ## races and limits, each printed beside its limit
-	@$(PYTHON) -m bench $(ARGS)
+	@for file in bench/[a-z]*.py; do $(PYTHON) -m "bench.$$(basename "$$file" .py)" $(ARGS); done
 
 assets: ## fetch the browser libraries anew and compile the translations
 	@rm -f .tools/assets

@@ -224,6 +224,16 @@ def test_links_between_pages_lead_somewhere():
     assert broken == []
 
 
+def test_every_page_is_reached_from_the_index():
+    reached, ahead = set(), [ROOT / "docs" / "README.md"]
+    while ahead:
+        page = ahead.pop().resolve()
+        if page.suffix == ".md" and page not in reached:
+            reached.add(page)
+            ahead += [page.parent / target for target in _targets(page.read_text(encoding="utf-8"))]
+    assert [shown(page) for page in pages() if "docs" in page.parts and page.resolve() not in reached] == []
+
+
 def test_the_tools_of_the_pages_are_here():
     for tool in ("bash", "curl", "openssl"):
         assert shutil.which(tool), f"{tool} is used in the documentation"
