@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.contract.make import NOW, a_case, a_deadline
 
-from hexi.adapters.sql import BackupError, backup, open_store, restore
+from hexi.adapters.sql import SCHEMA, BackupError, backup, open_store, restore
 from hexi.kernel.fold import rebuild
 
 
@@ -80,7 +80,7 @@ def test_restore_over_a_damaged_database(file_url: str, tmp_path: Path) -> None:
     database.write_bytes(b"damaged" * 1000)
     restore(file_url, tmp_path / "copy.db")
     store = open_store(file_url)
-    assert store.schema_version == "0001"
+    assert store.schema_version == SCHEMA
     store.close()
 
 

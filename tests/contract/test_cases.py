@@ -189,3 +189,14 @@ def test_two_threads_of_one_store_agree(store: SqlStore) -> None:
     with ThreadPoolExecutor(2) as pool:
         left, right = pool.map(run, ("left", "right"))
     assert left == right
+
+
+def test_keys_of_cases_long_closed_are_forgotten(store: SqlStore) -> None:
+    with store.write() as tx:
+        for number in range(4):
+            tx.cases.fold(f"key-{number}", f"C{number}", NOW)
+        for number in range(3):
+            tx.cases.release_fold(f"key-{number}", NOW + number)
+        assert tx.cases.forget_folds(NOW + 2) == 2
+        assert tx.cases.forget_folds(NOW + 2) == 0
+        assert [tx.cases.holder(f"key-{n}") for n in range(4)] == [None, None, "C2", "C3"]

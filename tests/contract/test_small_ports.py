@@ -122,3 +122,12 @@ def test_looks_latest_first(store: SqlStore) -> None:
     with store.read() as tx:
         assert tx.access.looks(None, 2) == [looks[3], looks[2]]
         assert tx.access.looks("person:E0", 9) == [looks[2], looks[0]]
+
+
+def test_expired_sessions_are_forgotten(store: SqlStore) -> None:
+    with store.write() as tx:
+        for number in range(5):
+            tx.access.put_session(f"d{number}", "amy", NOW + number)
+        assert tx.access.forget_sessions(NOW + 2) == 3
+        assert tx.access.forget_sessions(NOW + 2) == 0
+        assert [tx.access.session(f"d{n}", NOW) for n in range(5)] == [None, None, None, "amy", "amy"]

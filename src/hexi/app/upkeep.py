@@ -14,6 +14,7 @@ from hexi.adapters.geo import PlaceIndex, read_index
 from hexi.adapters.packs.folder import stamp
 from hexi.adapters.packs.load import Loaded, reload
 from hexi.kernel.clock import SECOND
+from hexi.kernel.ports import Transaction
 from hexi.kernel.signal import Signal
 from hexi.settings import Settings
 from hexi.spine.platform import Platform
@@ -28,13 +29,13 @@ LOW_DISK = 512 * 1024 * 1024
 """Bytes free below which there is a technical case; commits fail long after."""
 
 FORGET_EVERY = 300
-"""Rounds between looks for identities older than the horizon."""
+"""Rounds between looks for what is long past."""
 
 _log = structlog.get_logger("hexi.upkeep")
 
 
 class Upkeep:
-    """Scenario files, the map, the clock, the disk and the horizon of repeats."""
+    """Scenario files, the map, the clock, the disk, and what is long past."""
 
     def __init__(self, platform: Platform, loaded: Loaded, settings: Settings) -> None:
         self._platform = platform
@@ -109,9 +110,18 @@ class Upkeep:
         self._low = low
 
     async def _forget(self) -> None:
-        if self._rounds % FORGET_EVERY == 0:
-            horizon = self._platform.clock.now() - self._settings.seen_horizon
-            await self._platform.intake.call(lambda tx: tx.signals.forget(horizon))
+        """Everything long past goes, in transactions small enough that no signal waits for them."""
+        if self._rounds % FORGET_EVERY:
+            return
+        now = self._platform.clock.now()
+        horizon = now - self._settings.seen_horizon
+        await self._forget_all(lambda tx: tx.signals.forget(horizon))
+        await self._forget_all(lambda tx: tx.cases.forget_folds(horizon))
+        await self._forget_all(lambda tx: tx.access.forget_sessions(now))
+
+    async def _forget_all(self, forget: Callable[[Transaction], int]) -> None:
+        while await self._platform.intake.call(forget):
+            pass
 
     async def _report(self, kind: str, about: str, **data: object) -> None:
         """The platform's own trouble is a signal like any other."""

@@ -68,6 +68,10 @@ class Access(Protocol):
         """End a session."""
         ...
 
+    def forget_sessions(self, now: Instant) -> int:
+        """Drop sessions that have expired, the oldest 20,000 at most; says how many."""
+        ...
+
     def token(self, digest: str) -> Token | None:
         """The token with this hash."""
         ...

@@ -129,7 +129,7 @@ class Signals(Protocol):
         ...
 
     def forget(self, seen_before: Instant) -> int:
-        """Drop identities older than the horizon; says how many."""
+        """Drop identities older than the horizon, the oldest 20,000 at most; says how many."""
         ...
 
 
@@ -166,6 +166,10 @@ class Cases(Protocol):
 
     def hold_fold(self, key: str, case_id: str) -> None:
         """The case is open again and holds the key."""
+        ...
+
+    def forget_folds(self, until_before: Instant) -> int:
+        """Drop keys into which nothing folds since an instant, the oldest 20,000 at most; says how many."""
         ...
 
     def save(self, case: Case, entries: Sequence[Entry]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Executable, bindparam, delete, select
 
+from hexi.adapters.sql.forget import CHUNK, forget
 from hexi.adapters.sql.link import Upsert, replacing
 from hexi.adapters.sql.tables import account, look, session, token
 from hexi.adapters.sql.work import Work
@@ -22,6 +23,13 @@ _SESSION = select(session.c.login).where(
     session.c.digest == bindparam("digest"), session.c.expires > bindparam("now")
 )
 _END = delete(session).where(session.c.digest == bindparam("digest"))
+_EXPIRED = (
+    select(session.c.digest)
+    .where(session.c.expires <= bindparam("before"))
+    .order_by(session.c.expires)
+    .limit(CHUNK)
+)
+_FORGET = delete(session).where(session.c.digest.in_(_EXPIRED))
 _PUT_TOKEN = replacing(token)
 _TOKENS = select(token).order_by(token.c.name)
 _TOKEN = select(token).where(token.c.hash == bindparam("digest"))
@@ -65,6 +73,10 @@ class SqlAccess:
     def end_session(self, digest: str) -> None:
         """End a session."""
         self._work.write(_END, digest=digest)
+
+    def forget_sessions(self, now: Instant) -> int:
+        """Drop sessions that have expired, the oldest 20,000 at most; says how many."""
+        return forget(self._work, _FORGET, now)
 
     def token(self, digest: str) -> Token | None:
         """The token with this hash."""

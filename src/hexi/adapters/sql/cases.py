@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, literal_column, or_, select, update
 
+from hexi.adapters.sql.forget import CHUNK, forget
 from hexi.adapters.sql.link import Upsert, ignoring, replacing
 from hexi.adapters.sql.tables import case_log, case_row, fold
 from hexi.adapters.sql.work import Work
@@ -34,6 +35,9 @@ _HOLD = replacing(fold)
 _HOLDER = select(fold.c.case_id, fold.c.until).where(fold.c.key == bindparam("key")).with_for_update()
 _HELD_BY = select(fold.c.case_id).where(fold.c.key == bindparam("key"))
 _RELEASE = update(fold).where(fold.c.key == bindparam("at_key")).values(until=bindparam("to"))
+_PAST = fold.c.until < bindparam("before")
+_OLDEST = select(fold.c.key).where(_PAST).order_by(fold.c.until).limit(CHUNK)
+_FORGET = delete(fold).where(fold.c.key.in_(_OLDEST))
 _ROW = [c for c in case_row.c if c.name not in {"open", "body"}]
 _OPEN: ColumnElement[bool] = literal_column("open = 1")
 _SHUT: ColumnElement[bool] = literal_column("open = 0")
@@ -89,6 +93,10 @@ class SqlCases:
     def hold_fold(self, key: str, case_id: str) -> None:
         """The case is open again and holds the key."""
         self._work.write(_HOLD, key=key, case_id=case_id, until=None)
+
+    def forget_folds(self, until_before: Instant) -> int:
+        """Drop keys into which nothing folds since an instant, the oldest 20,000 at most; says how many."""
+        return forget(self._work, _FORGET, until_before)
 
     def save(self, case: Case, entries: Sequence[Entry]) -> None:
         """Append new entries and bring the current row to their fold."""

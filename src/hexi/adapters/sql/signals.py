@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Select, bindparam, delete, func, literal_column, select, text
 
+from hexi.adapters.sql.forget import CHUNK, forget
 from hexi.adapters.sql.link import Upsert, ignoring
 from hexi.adapters.sql.tables import seen, signal
 from hexi.adapters.sql.work import Work
@@ -17,10 +18,6 @@ from hexi.kernel.ports import Known
 from hexi.kernel.signal import Signal, digest_of, encode_data
 
 Key = tuple[str, str]
-
-FORGET_AT_ONCE = 50_000
-"""Identities one call of ``forget`` drops at most, so that no writer waits long for it."""
-_CHUNK = 5_000
 
 _SEE = ignoring(seen, skip=("seq",))
 _SEE_PG = text(
@@ -40,7 +37,7 @@ _CASE_OF = (
     .order_by(signal.c.seq.desc())
     .limit(1)
 )
-_OLDEST = select(seen.c.seq).order_by(seen.c.seq).limit(_CHUNK)
+_OLDEST = select(seen.c.seq).order_by(seen.c.seq).limit(CHUNK)
 _FORGET = delete(seen).where(seen.c.seq.in_(_OLDEST), seen.c.received < bindparam("before"))
 
 
@@ -175,14 +172,8 @@ class SqlSignals:
         return [_signal(row) for row in self._work.link.run(_UNMATCHED, most=limit)]
 
     def forget(self, seen_before: Instant) -> int:
-        """Drop identities older than the horizon, the oldest 50,000 at most; says how many."""
-        dropped = 0
-        while dropped < FORGET_AT_ONCE:
-            chunk = self._work.write(_FORGET, before=seen_before).rowcount
-            dropped += chunk
-            if chunk < _CHUNK:
-                break
-        return dropped
+        """Drop identities older than the horizon, the oldest 20,000 at most; says how many."""
+        return forget(self._work, _FORGET, seen_before)
 
 
 def _signal(row: Sequence[Any]) -> Signal:

@@ -123,6 +123,7 @@ fold = Table(
     Column("key", KEY, primary_key=True),
     Column("case_id", KEY, nullable=False),
     Column("until", BigInteger),
+    _partial("ix_fold_until", "until", where="until IS NOT NULL"),
     sqlite_with_rowid=False,
 )
 
@@ -242,6 +243,7 @@ session = Table(
     Column("digest", KEY, primary_key=True),
     Column("login", KEY, nullable=False),
     Column("expires", BigInteger, nullable=False),
+    Index("ix_session_expires", "expires"),
 )
 
 token = Table(
