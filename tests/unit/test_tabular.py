@@ -32,8 +32,7 @@ def store():
 def run(store, content, kind="person", **order):
     content = content.encode() if isinstance(content, str) else content
     wanted = ImportOrder(by=ORDER.by, at=ORDER.at, **order)
-    with store.write() as tx:
-        return import_sheet(tx, KINDS[kind], read_sheet(content), wanted)
+    return import_sheet(store, KINDS[kind], read_sheet(content), wanted)
 
 
 def data(store, identity, kind="person"):
@@ -163,6 +162,21 @@ def test_without_ids_a_key_finds_the_record_and_new_ones_get_the_next_number(sto
     assert data(store, "P000008")["phone"] == "139"
     assert run(store, text, key="phone").unchanged == 3
     assert run(store, "姓名,电话\n丁,\n戊,137\n己,137\n", key="phone").bad_rows == 2
+
+
+def test_a_record_changed_while_the_table_was_read_is_not_overwritten(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path}/hexi.sqlite", KINDS)
+    put(store, "person", "E1", name="甲")
+
+    def meanwhile(_):
+        if "phone" not in data(store, "E1"):
+            put(store, "person", "E1", name="甲", phone="138")
+
+    sheet = read_sheet("编号,独居\nE1,是\n".encode())
+    report = import_sheet(store, KINDS["person"], sheet, ORDER, meanwhile)
+    assert report.written == 1
+    assert data(store, "E1") == {"name": "甲", "phone": "138", "lives_alone": True}
+    store.close()
 
 
 def test_unknown_columns_are_reported_with_a_hint(store):

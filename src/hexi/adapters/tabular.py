@@ -17,7 +17,7 @@ import msgspec
 from hexi.adapters.cells import CLEAR, CellError, read_cell, tidy, write_cell
 from hexi.adapters.sheets import Formula, Sheet, SheetError, write_csv, write_xlsx
 from hexi.kernel.clock import Instant
-from hexi.kernel.ports import Transaction
+from hexi.kernel.ports import Store, Transaction
 from hexi.kernel.record import Field, Privacy, Record, RecordKind, check_record
 from hexi.kernel.text import Text
 from hexi.spine.records import keep
@@ -70,26 +70,39 @@ class ImportOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def import_sheet(
-    tx: Transaction,
+    store: Store,
     kind: RecordKind,
     sheet: Sheet,
     order: ImportOrder,
     progress: Callable[[int], None] = lambda _: None,
 ) -> ImportReport:
-    """Check the whole table, then store its rows in this transaction.
+    """Check the whole table, then store its rows in one transaction.
 
     Nothing is stored when dry, or when a row is bad and ``skip_bad`` is off. SheetError when the
     table has no column of ids and no key is given.
     """
-    report = ImportReport(kind=kind.id, rows=len(sheet.rows))
-    reader = _Reader(tx, kind, sheet, order, report)
-    records = [record for record in reader.records(progress) if record]
+    with store.read() as tx:  # a long look holds up no signal
+        report, records = _plan(tx, kind, sheet, order, progress)
+        revision = tx.records.revision()
     if order.dry_run or (report.problems and not order.skip_bad):
         return report
-    for record in records:
-        keep(tx, {kind.id: kind}, record)
+    with store.write() as tx:
+        if tx.records.revision() != revision:  # somebody changed records in the meantime: look again
+            report, records = _plan(tx, kind, sheet, order, progress)
+            if report.problems and not order.skip_bad:
+                return report
+        for record in records:
+            keep(tx, {kind.id: kind}, record)
     report.written = len(records)
     return report
+
+
+def _plan(
+    tx: Transaction, kind: RecordKind, sheet: Sheet, order: ImportOrder, progress: Callable[[int], None]
+) -> tuple[ImportReport, list[Record]]:
+    report = ImportReport(kind=kind.id, rows=len(sheet.rows))
+    reader = _Reader(tx, kind, sheet, order, report)
+    return report, [record for record in reader.records(progress) if record]
 
 
 class _Reader:

@@ -71,8 +71,8 @@ def import_table(
     with common.installation() as (_, catalogue, store):
         of_kind = kind_of(catalogue, kind)
         order = ImportOrder(by="user:cli", at=common.now(), key=key, dry_run=dry_run, skip_bad=skip_bad)
-        with common.progress("导入", "importing", len(sheet.rows)) as done, store.write() as tx:
-            report = import_sheet(tx, of_kind, sheet, order, done)
+        with common.progress("导入", "importing", len(sheet.rows)) as done:
+            report = import_sheet(store, of_kind, sheet, order, done)
     if as_json:
         common.print_json(report)
     else:
