@@ -58,7 +58,12 @@ _SAME = {"by": ["subject"], "within": "10m"}
 
 SCENARIOS: dict[str, dict[str, Any]] = {
     "sos": {
-        "signal": {"kinds": ["pendant.sos", "cord.sos"], "matter": "emergency", "sos": True, "same_case": _SAME},
+        "signal": {
+            "kinds": ["pendant.sos", "cord.sos"],
+            "matter": "emergency",
+            "sos": True,
+            "same_case": _SAME,
+        },
         "case": _EMERGENCY,
         "response": _STEPS,
     },
@@ -96,7 +101,11 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         "response": _DESK,
     },
     "silent": {
-        "signal": {"kinds": ["device.silent"], "cleared_by": ["device.back"], "same_case": {"by": ["device"]}},
+        "signal": {
+            "kinds": ["device.silent"],
+            "cleared_by": ["device.back"],
+            "same_case": {"by": ["device"]},
+        },
         "case": {"severity": "minor", "deadlines": {"closed": "3d"}, "auto_close": True},
         "response": _DESK,
     },
@@ -127,8 +136,20 @@ PEOPLE: dict[tuple[str, str], dict[str, Any]] = {
         "quiet_hours": "22:00-07:00",
         "order": 1,
     },
-    ("contact", "K2"): {"name": "Son", "person": "E1", "phone": "+8613800000012", "language": "en", "order": 2},
-    ("centre", "S1"): {"name": "近", "phone": "+861350001", "lon": 117.2101, "lat": 39.0901, "hours": "08:00-20:00"},
+    ("contact", "K2"): {
+        "name": "Son",
+        "person": "E1",
+        "phone": "+8613800000012",
+        "language": "en",
+        "order": 2,
+    },
+    ("centre", "S1"): {
+        "name": "近",
+        "phone": "+861350001",
+        "lon": 117.2101,
+        "lat": 39.0901,
+        "hours": "08:00-20:00",
+    },
     ("centre", "S2"): {"name": "远", "phone": "+861350002", "lon": 117.22, "lat": 39.1, "hours": "24/7"},
     ("roster", f"street-{STREET}"): {
         "name": "街道台",
@@ -188,7 +209,9 @@ class Map:
 class World:
     """The spine on an empty database with the small directory."""
 
-    def __init__(self, at: str = MORNING, url: str = "sqlite:///:memory:", known: Catalogue | None = None) -> None:
+    def __init__(
+        self, at: str = MORNING, url: str = "sqlite:///:memory:", known: Catalogue | None = None
+    ) -> None:
         self.clock = SimClock(parse_instant(at))
         self.catalogue = known or catalogue()
         self.store = open_store(url, core_kinds())

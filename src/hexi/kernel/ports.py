@@ -212,6 +212,10 @@ class Deadlines(Protocol):
         """Take out what is due, earliest first; another process never takes the same."""
         ...
 
+    def get(self, key: str) -> Deadline | None:
+        """What is pending under a key."""
+        ...
+
     def of_case(self, case_id: str) -> list[Deadline]:
         """What is pending for a case."""
         ...

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from hexi.kernel.case import Case
+from hexi.kernel.case import QUESTION, Case
 from hexi.kernel.clock import MINUTE, Instant
 from hexi.kernel.deadline import Deadline, DeadlineKind, case_key
 from hexi.kernel.place import UPWARD, Level
+from hexi.kernel.response import Notice
 from hexi.spine import notify, wording
 from hexi.spine.work import CaseFile, Work
 
@@ -45,6 +46,16 @@ def up(work: Work, file: CaseFile, reason: str) -> None:
     file.log("stepped", step=step)
     _tell_desk(work, file, above, step)
     _arm_reminder(work, file, "desk", work.now + REMIND_EVERY)
+
+
+def unreached(work: Work, file: CaseFile, notice: Notice) -> None:
+    """When every way to everyone of a needed step has failed, the case goes up without waiting."""
+    same = [n for n in file.case.notices.values() if n.step == notice.step]
+    role = file.case.roles.get(notice.role)
+    if not file.case.is_open or role is None or not role.need or role.acknowledged:
+        return
+    if notice.step != QUESTION and not notice.step.startswith(_STEP) and all(n.failed for n in same):
+        up(work, file, reason=f"{notice.role}.unreached")
 
 
 def _tell_desk(work: Work, file: CaseFile, level: Level, step: str) -> None:

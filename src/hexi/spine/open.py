@@ -29,7 +29,27 @@ def open_or_join(work: Work, scenario: Scenario, scene: Scene) -> str:
     return file.case.id
 
 
+def show(work: Work, scenario: Scenario, scene: Scene) -> str:
+    """The case is there for the desk to see, although nobody could be told."""
+    key = fold_key(scenario, scene)
+    fresh = case_id(work.now, work.random)
+    holder = work.tx.cases.fold(key, fresh, work.now)
+    file = work.surviving(holder) if holder != fresh else None
+    if file is None:
+        return _report(work, scenario, scene, key, fresh).case.id
+    file.log("joined", scenario=scenario.id, **_said(scene.signal))
+    return file.case.id
+
+
 def _open(work: Work, scenario: Scenario, scene: Scene, key: str, identity: str) -> None:
+    file = _report(work, scenario, scene, key, identity)
+    if scenario.ask and not work.catalogue.is_sos(scene.signal.kind):
+        ask.start(work, file, scenario)
+    else:
+        notify.dispatch(work, file, scenario)
+
+
+def _report(work: Work, scenario: Scenario, scene: Scene, key: str, identity: str) -> CaseFile:
     file = work.new_case(identity)
     file.log(
         "reported",
@@ -44,10 +64,7 @@ def _open(work: Work, scenario: Scenario, scene: Scene, key: str, identity: str)
         **_said(scene.signal),
     )
     rearm(work, file)
-    if scenario.ask and not work.catalogue.is_sos(scene.signal.kind):
-        ask.start(work, file, scenario)
-    else:
-        notify.dispatch(work, file, scenario)
+    return file
 
 
 def _demands(scenario: Scenario, signal: Signal) -> dict[str, Any]:

@@ -53,6 +53,19 @@ def look(work: Work, signal: Signal) -> Scene:
     )
 
 
+def unseen(signal: Signal) -> Scene:
+    """The scene when nothing can be found out: only what the signal itself says of whom it is about."""
+    flagged = signal.flagged(Flag.UNKNOWN_PERSON)
+    return Scene(
+        signal=flagged,
+        subject=signal.subject,
+        person=None,
+        device=None,
+        device_ref=signal.subject if (signal.subject or "").startswith("device:") else None,
+        place=Location(),
+    )
+
+
 def _doubts(kind: str, device: Device | None, person: Person | None) -> list[str]:
     flags: list[str] = []
     if kind == "device" and device is None:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
+from hexi.kernel.case import QUESTION
 from hexi.kernel.catalogue import FALLBACK, Catalogue
 from hexi.kernel.clock import MINUTE, Clock
 from hexi.kernel.deadline import Deadline, DeadlineKind
 from hexi.kernel.ports import Known, Locator, Quarantined, Random, Store, StoreError, Transaction
-from hexi.kernel.response import Notice, Receipt
+from hexi.kernel.response import Notice, NoticeState, Receipt
+from hexi.kernel.scenario import Scenario
 from hexi.kernel.signal import Signal
+from hexi.kernel.text import Text
 from hexi.spine import ask, escalate, notify, watch
 from hexi.spine.count import count
-from hexi.spine.open import open_or_join
-from hexi.spine.scene import look
+from hexi.spine.open import open_or_join, show
+from hexi.spine.scene import look, unseen
 from hexi.spine.take import take
 from hexi.spine.work import Means, Memory, Outcome, Taken, Work
 
@@ -25,6 +29,9 @@ DUE_AT_ONCE = 500
 
 PUT_OFF = MINUTE
 """After how long a deadline that could not be handled is tried again."""
+
+ACT_FAILED = Text(zh="系统出错，操作未生效", en="something went wrong here; nothing was done")
+"""Why an act that our own code stumbled over is refused."""
 
 _DUE: dict[DeadlineKind, Callable[[Work, Deadline], None]] = {
     DeadlineKind.PROMISE: escalate.promise_due,
@@ -87,13 +94,20 @@ class Spine:
             return self._alone(jobs[0], error)
 
     def _transact(self, jobs: Sequence[Job]) -> Outcome:
+        with self._work() as work:
+            for job in jobs:
+                _run(work, job)
+        return work.outcome
+
+    @contextmanager
+    def _work(self) -> Iterator[Work]:
+        """A table in a transaction of its own; when the block ends all of it is durable, or none."""
         with self.store.write() as tx:
             work = Work(tx, self.clock.now(), self.means)
             work.memory.refresh(tx.records.revision())
-            for job in jobs:
-                _run(work, job)
+            yield work
             self._finish(work)
-        return work.outcome
+        work.committed()
 
     def _finish(self, work: Work) -> None:
         """Write every case that was touched, with its part in the indicators."""
@@ -120,72 +134,115 @@ class Spine:
         return Outcome()
 
     def _rescue(self, job: Job, signal: Signal, error: Exception) -> Outcome:
-        """A signal that our own code stumbled over is kept, shown and, if it is a cry, answered."""
+        """A signal that our own code stumbled over is kept, shown and, if it is a cry, answered.
+
+        What has failed once may fail again, so each way of answering asks less of the directory.
+        """
         reason = f"{type(error).__name__}: {error}"
-        with self.store.write() as tx:
-            work = Work(tx, self.clock.now(), self.means)
-            (known,) = tx.signals.claim([signal])
+        for answer in (_answer, _answer_unknown, _only_show):
+            try:
+                return self._keep(job, signal, reason, answer)
+            except StoreError:
+                raise
+            except Exception:  # noqa: BLE001, S112 -- the next way asks for less
+                continue
+        return self._keep(job, signal, reason, None)
+
+    def _keep(self, job: Job, signal: Signal, reason: str, answer: Answer | None) -> Outcome:
+        with self._work() as work:
+            (known,) = work.tx.signals.claim([signal])
             if known is Known.NEW:
-                tx.quarantine.add(_unprocessed(signal, reason))
-                case_id = self._cry(work, signal)
-                tx.signals.add(signal, case_id)
-            case_id = tx.signals.case_of(signal.key)
-            self._finish(work)
-        job.result = [
-            Taken(source=signal.source, id=signal.id, fate="accepted", case_id=case_id, flags=("failed",))
-        ]
+                work.tx.quarantine.add(_unprocessed(signal, reason))
+                cry = answer is not None and work.catalogue.is_sos(signal.kind)
+                scenario = work.catalogue.scenarios.get(FALLBACK) if cry else None
+                case_id = answer(work, scenario, signal) if answer and scenario else None
+                work.tx.signals.add(signal, case_id)
+            case_id = work.tx.signals.case_of(signal.key)
+        job.result = [_failed(signal, case_id)]
         work.outcome.taken.extend(job.result)
         return work.outcome
-
-    def _cry(self, work: Work, signal: Signal) -> str | None:
-        scenario = self.catalogue.scenarios.get(FALLBACK)
-        if scenario is None or not self.catalogue.is_sos(signal.kind):
-            return None
-        return open_or_join(work, scenario, look(work, signal))
 
     def tick(self) -> Outcome:
         """Handle what has fallen due by now, and bring back notices whose time has come."""
         try:
-            return self._due(DUE_AT_ONCE)
+            return self._due(DUE_AT_ONCE, [])
         except StoreError:
             raise
         except Exception:  # noqa: BLE001 -- one deadline that cannot be handled must not hold up the others
-            return self._due_alone()
+            return _joined(self._one_by_one())
 
-    def _due(self, limit: int) -> Outcome:
-        with self.store.write() as tx:
-            work = Work(tx, self.clock.now(), self.means)
-            work.memory.refresh(tx.records.revision())
-            for deadline in tx.deadlines.claim(work.now, limit):
+    def _due(self, limit: int, claimed: list[Deadline]) -> Outcome:
+        with self._work() as work:
+            claimed += work.tx.deadlines.claim(work.now, limit)
+            for deadline in claimed:
                 _DUE[deadline.kind](work, deadline)
                 work.outcome.lateness.append(work.now - deadline.due_at)
             take(work, ())
-            self._finish(work)
         return work.outcome
 
-    def _due_alone(self) -> Outcome:
-        """The earliest deadline by itself; one that fails is put off, and becomes a technical case."""
+    def _one_by_one(self) -> Iterator[Outcome]:
+        """Each deadline by itself, until the one that fails has been found and put off."""
+        for _ in range(DUE_AT_ONCE):
+            claimed: list[Deadline] = []
+            try:
+                outcome = self._due(1, claimed)
+            except StoreError:
+                raise
+            except Exception as error:
+                if not claimed:
+                    raise
+                yield self._put_off(claimed[0], f"{type(error).__name__}: {error}")
+                return
+            if not claimed:
+                return
+            yield outcome
+
+    def _put_off(self, deadline: Deadline, reason: str) -> Outcome:
+        """It is tried again later, and becomes a technical case, as long as that one can be opened."""
         try:
-            return self._due(1)
+            with self._work() as work:
+                _arm_later(work, deadline)
+                work.derive("tech.deadline_failed", deadline.key, reason=reason, case=deadline.case_id)
+                take(work, ())
         except StoreError:
             raise
-        except Exception as error:  # noqa: BLE001 -- see tick
-            return self._put_off(f"{type(error).__name__}: {error}")
-
-    def _put_off(self, reason: str) -> Outcome:
-        with self.store.write() as tx:
-            work = Work(tx, self.clock.now(), self.means)
-            for deadline in tx.deadlines.claim(work.now, 1):
-                tx.deadlines.arm([msgspec.structs.replace(deadline, due_at=work.now + PUT_OFF)])
-                work.derive("tech.deadline_failed", deadline.key, reason=reason, case=deadline.case_id)
-            take(work, ())
-            self._finish(work)
+        except Exception:  # noqa: BLE001 -- whatever is wrong, the deadline must leave the head of the queue
+            with self._work() as work:
+                _arm_later(work, deadline)
         return work.outcome
 
     def owed(self, limit: int = 1_000) -> list[Notice]:
         """Notices that should be on their way by now: after a start, and for another attempt."""
         with self.store.read() as tx:
             return tx.notices.waiting(self.clock.now(), limit)
+
+
+Answer = Callable[[Work, Scenario, Signal], str]
+"""A way to answer a cry; the case."""
+
+
+def _answer(work: Work, scenario: Scenario, signal: Signal) -> str:
+    return open_or_join(work, scenario, look(work, signal))
+
+
+def _answer_unknown(work: Work, scenario: Scenario, signal: Signal) -> str:
+    return open_or_join(work, scenario, unseen(signal))
+
+
+def _only_show(work: Work, scenario: Scenario, signal: Signal) -> str:
+    return show(work, scenario, unseen(signal))
+
+
+def _failed(signal: Signal, case_id: str | None) -> Taken:
+    """An act that failed is refused, so that whoever acted knows; anything else is kept."""
+    fate, error = ("refused", ACT_FAILED) if signal.is_act else ("accepted", None)
+    return Taken(
+        source=signal.source, id=signal.id, fate=fate, case_id=case_id, flags=("failed",), error=error
+    )
+
+
+def _arm_later(work: Work, deadline: Deadline) -> None:
+    work.tx.deadlines.arm([msgspec.structs.replace(deadline, due_at=work.now + PUT_OFF)])
 
 
 def _run(work: Work, job: Job) -> None:
@@ -196,15 +253,31 @@ def _run(work: Work, job: Job) -> None:
     for receipt in job.receipts:
         _receive(work, receipt)
     if job.call:
-        job.result = job.call(work.tx)
+        _call(work, job, job.call)
+
+
+def _call(work: Work, job: Job, change: Callable[[Transaction], Any]) -> None:
+    """Any other change; one that is refused is undone alone."""
+    try:
+        with work.tx.part():
+            job.result = change(work.tx)
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- it goes to whoever wanted the change
+        job.error = error
 
 
 def _receive(work: Work, receipt: Receipt) -> None:
-    notify.receive(work, receipt)
     notice = work.tx.notices.get(receipt.notice_id)
-    file = work.case(notice.case_id) if notice and notice.step == "ask" else None
-    if notice and file and file.case.asked == "waiting":
+    file = work.case(notice.case_id) if notice else None
+    if notice is None or file is None:
+        return
+    failed_before = notice.state is NoticeState.FAILED
+    notify.receive(work, receipt)
+    if notice.step == QUESTION and file.case.asked == "waiting":
         ask.heard(work, file, notice, receipt)
+    elif receipt.error and not failed_before:
+        escalate.unreached(work, file, notice)
 
 
 def _unprocessed(signal: Signal, reason: str) -> Quarantined:
@@ -225,4 +298,5 @@ def _joined(outcomes: Iterable[Outcome]) -> Outcome:
         total.notices += outcome.notices
         total.changed |= outcome.changed
         total.opened += outcome.opened
+        total.lateness += outcome.lateness
     return total

@@ -144,7 +144,6 @@ def _follow(work: Work) -> None:
 
 def _note_heard(work: Work) -> None:
     memory = work.memory
-    if memory.heard and work.now - memory.heard_written >= HEARD_EVERY:
+    if memory.heard and not work.noted and work.now - memory.heard_written >= HEARD_EVERY:
         work.tx.heard.note(memory.heard)
-        memory.heard_written = work.now
-        memory.heard = {}
+        work.noted = dict(memory.heard)

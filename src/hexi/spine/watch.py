@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from hexi.kernel.catalogue import BACK, SILENT
-from hexi.kernel.clock import Instant, next_local, parse_time_of_day
+from hexi.kernel.clock import DAY, Instant, next_local, parse_time_of_day
 from hexi.kernel.deadline import Deadline, DeadlineKind
 from hexi.kernel.scenario import Scenario
 from hexi.spine.scene import Scene
@@ -28,13 +30,13 @@ def _sequence_key(scenario: Scenario, scene: Scene) -> str:
 
 
 def _begin(work: Work, scenario: Scenario, scene: Scene) -> None:
-    if scenario.sequence is None:
-        return
+    if scenario.sequence is None or work.tx.deadlines.get(key := _sequence_key(scenario, scene)):
+        return  # told again that it began: the time runs from the first
     body = {"scenario": scenario.id, "subject": scene.device_ref or scene.subject, "data": scene.signal.data}
     work.tx.deadlines.arm(
         [
             Deadline(
-                key=_sequence_key(scenario, scene),
+                key=key,
                 due_at=work.now + scenario.sequence.within,
                 kind=DeadlineKind.SEQUENCE,
                 body=body,
@@ -50,7 +52,7 @@ def _expect(work: Work, scenario: Scenario, scene: Scene) -> None:
     key = f"absence/{scenario.id}/{scene.subject}"
     work.memory.heard[key] = work.now
     if key not in work.memory.armed:
-        work.memory.armed.add(key)
+        work.armed.add(key)
         _arm_absence(work, scenario, scene.subject)
 
 
@@ -76,11 +78,22 @@ def absence_due(work: Work, deadline: Deadline) -> None:
     if scenario is None or scenario.absence is None:
         return
     subject = deadline.body["subject"]
-    hours_began = next_local(deadline.due_at - 86_400_000, parse_time_of_day(scenario.absence.since))
+    ended = deadline.body.get("again", deadline.due_at)
+    hours_began = next_local(ended - DAY, parse_time_of_day(scenario.absence.since))
+    if deadline.due_at < work.memory.ready_at and "again" not in deadline.body:
+        _look_later(work, deadline, hours_began)
+        return
     seen = last_heard(work, deadline.key)
     if seen is None or seen < hours_began:
         work.derive(f"absence.{scenario.id}", subject, last_seen=seen or 0)
     _arm_absence(work, scenario, subject)
+
+
+def _look_later(work: Work, deadline: Deadline, hours_began: Instant) -> None:
+    """The hours ended while we were down: what we missed may still come, so give it as long again."""
+    due = work.memory.ready_at + deadline.due_at - hours_began
+    body = deadline.body | {"again": deadline.due_at}
+    work.tx.deadlines.arm([msgspec.structs.replace(deadline, due_at=due, body=body)])
 
 
 def silence_due(work: Work, deadline: Deadline) -> None:
@@ -96,10 +109,11 @@ def silence_due(work: Work, deadline: Deadline) -> None:
     was_silent = deadline.body.get("silent", False)
     if silent and not was_silent:
         work.derive(SILENT, subject, last_heard=heard or 0)
-    elif was_silent and not silent:
+    back = heard is not None and heard + device.silent_after > work.now
+    if was_silent and back:
         work.derive(BACK, subject)
     due = work.now + device.silent_after if silent else last + device.silent_after
-    work.tx.deadlines.arm([silence(subject, due, silent=silent)])
+    work.tx.deadlines.arm([silence(subject, due, silent=silent or (was_silent and not back))])
 
 
 def silence(subject: str, due: Instant, *, silent: bool = False, since: Instant = 0) -> Deadline:

@@ -104,7 +104,18 @@ class Work:
         self.outcome = Outcome()
         self.directory = Directory(tx, now)
         self.derived: list[Signal] = []
+        self.armed: set[str] = set()
+        self.noted: dict[str, Instant] = {}
+        """What memory learns only when the transaction has been committed."""
         self.files: dict[str, CaseFile] = {}
+
+    def committed(self) -> None:
+        """The transaction is durable: what it did is remembered as done."""
+        self.memory.armed |= self.armed
+        if self.noted:
+            heard = self.memory.heard.items()
+            self.memory.heard = {key: at for key, at in heard if self.noted.get(key) != at}
+            self.memory.heard_written = self.now
 
     def case(self, case_id: str) -> CaseFile | None:
         """A case by id, loaded once in a transaction."""

@@ -29,6 +29,7 @@ _DUE = (
 )
 _CLAIM = delete(deadline).where(deadline.c.key.in_(select(_DUE.c.key))).returning(*_ALL)
 _OF_CASE = select(*_ALL).where(deadline.c.case_id == bindparam("case_id")).order_by(deadline.c.due_at)
+_ONE = select(*_ALL).where(deadline.c.key == bindparam("key"))
 _PENDING = select(func.count()).select_from(deadline)
 _FIRST = select(func.min(deadline.c.due_at))
 
@@ -56,6 +57,11 @@ class SqlDeadlines:
         self._work.flush(self._owed)
         taken = [_deadline(row) for row in self._work.write(_CLAIM, now=now, most=limit)]
         return sorted(taken, key=lambda d: (d.due_at, d.key))
+
+    def get(self, key: str) -> Deadline | None:
+        """What is pending under a key."""
+        row = self._owed.get(key) if self._owed.holds(key) else self._work.link.run(_ONE, key=key).fetchone()
+        return _deadline(row) if row else None
 
     def of_case(self, case_id: str) -> list[Deadline]:
         """What is pending for a case."""
