@@ -56,7 +56,7 @@ def wall(request: Visit, screens: NamedDependency[Screens], view: FromQuery[str]
 
 
 @get("/wall/live", guards=may(Permission.WALL_SEE), sync_to_thread=True)
-def wall_live(request: Visit, screens: NamedDependency[Screens], view: str = "") -> Response[str]:
+def wall_live(request: Visit, screens: NamedDependency[Screens], view: FromQuery[str] = "") -> Response[str]:
     """Its moving parts."""
     return html(
         screens.render(request, "parts/wall_live.html", table=view == "table", **_data(request, screens))
