@@ -4,14 +4,16 @@ import fcntl
 import io
 import json
 import random
+import sqlite3
 import subprocess
 import sys
 import tarfile
+from contextlib import closing
 
 import pytest
 
 from hexi.adapters.packs.load import load_packs
-from hexi.adapters.sql import open_store
+from hexi.adapters.sql import SCHEMA, open_store
 from hexi.cli import main
 from hexi.connectors.tokens import digest_of
 from hexi.kernel.clock import SimClock
@@ -126,6 +128,20 @@ def test_messages_are_in_the_chosen_language_or_in_both(hexi, monkeypatch):
     assert hexi("quarantine", "list").out == "隔离区是空的 / the quarantine is empty\n"
     monkeypatch.setenv("LANG", "zh_CN.UTF-8")
     assert hexi("quarantine", "list").out == "隔离区是空的\n"
+
+
+def test_serve_refuses_a_database_of_a_newer_build_in_a_sentence(hexi, store, tmp_path):
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "var" / "hexi.sqlite")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    command = [sys.executable, "-m", "hexi", "--lang", "en", "serve", "--port", "0"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        f"the database was written by a newer hexi (schema 9999, this one knows {SCHEMA}): "
+        "upgrade hexi, or restore an older backup"
+    )
+    assert "升级 hexi" in hexi("--lang", "zh", "export", "person").err
 
 
 def test_a_table_goes_in_and_comes_out(hexi, tmp_path):

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from hexi.adapters.sheets import SheetError
+from hexi.adapters.sql import NewerSchemaError
 from hexi.cli import (
     access,
     common,
@@ -65,7 +66,7 @@ def main() -> None:
     """Run one command; an expected fault ends in one sentence on standard error."""
     try:
         app()
-    except (common.Fault, SettingsError, SheetError, StoreError, OSError) as error:
+    except (common.Fault, SettingsError, SheetError, NewerSchemaError, StoreError, OSError) as error:
         sys.exit(_told(error))
 
 
@@ -74,7 +75,9 @@ def _told(error: Exception) -> int:
     if isinstance(error, common.Fault):
         common.warn(error.text)
         return error.code
-    if isinstance(error, StoreError):
+    if isinstance(error, NewerSchemaError):
+        common.warn(error.text)
+    elif isinstance(error, StoreError):
         common.warn(_STORE[error.kind])
     elif isinstance(error, OSError):
         common.warn(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "))

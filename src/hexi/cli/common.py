@@ -103,10 +103,7 @@ def packs(of: Settings) -> Loaded:
 def opened(of: Settings, catalogue: Catalogue) -> Iterator[Store]:
     """The installation's store, closed again afterwards."""
     of.data_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        store = open_store(of.database_url(), catalogue.record_kinds)
-    except ValueError as error:
-        raise Fault(f"不能使用这个数据库：{error}", f"this database cannot be used: {error}") from error
+    store = open_store(of.database_url(), catalogue.record_kinds)
     try:
         yield store
     finally:

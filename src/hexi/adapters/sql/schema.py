@@ -6,8 +6,23 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
+from hexi.kernel.text import Text
+
 SCHEMA = "0002"
 """The revision this build works with."""
+
+
+class NewerSchemaError(ValueError):
+    """A database written by a newer build; this one must not touch it."""
+
+    def __init__(self, present: str) -> None:
+        super().__init__(f"the database is at schema {present}, newer than this build's {SCHEMA}")
+        self.text = Text(
+            zh=f"数据库由更新的版本写成（结构 {present}，本程序到 {SCHEMA}）：请升级 hexi，或恢复旧备份",
+            en=f"the database was written by a newer hexi (schema {present}, this one knows {SCHEMA}): "
+            "upgrade hexi, or restore an older backup",
+        )
+
 
 _ALONE = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(1751480425)"}
 """Only one process migrates."""
@@ -21,13 +36,13 @@ def _version_of(connection: Connection) -> str | None:
 
 
 def bring_up(connection: Connection) -> None:
-    """Run what is missing, inside the connection's transaction; ValueError for a newer database."""
+    """Run what is missing, inside the connection's transaction; NewerSchemaError for a newer database."""
     connection.exec_driver_sql(_ALONE[connection.dialect.name])
     present = _version_of(connection)
     if present == SCHEMA:
         return
     if present is not None and present > SCHEMA:
-        raise ValueError(f"the database is at schema {present}, newer than this build's {SCHEMA}")
+        raise NewerSchemaError(present)
     _upgrade(connection)
 
 

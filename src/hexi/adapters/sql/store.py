@@ -132,7 +132,7 @@ def open_store(url: str, record_kinds: Mapping[str, RecordKind] | None = None) -
     """Open a database, bring its tables up to date, and return the store.
 
     ``url`` is ``sqlite:///file``, ``sqlite:///:memory:`` or ``postgresql://...``. StoreError when
-    it cannot be reached, ValueError when it was written by a newer build.
+    it cannot be reached, NewerSchemaError when it was written by a newer build.
     """
     address = make_url(url)
     if address.get_backend_name() == "sqlite":
