@@ -8,7 +8,7 @@ import pytest
 from tests.unit.spine_world import MORNING, SCENARIOS, World, build, catalogue
 
 SOS = ["pendant.sos", "cord.sos", "crash.sos", "unheard.of.sos", "sos", "Vendor.SOS"]
-OTHER = sorted(set(catalogue().kinds) - set(SOS)) + ["unheard.of"]
+OTHER = [*sorted(set(catalogue().kinds) - set(SOS)), "unheard.of"]
 EVERYWHERE = {"lon": 117.21, "lat": 39.09}
 
 
