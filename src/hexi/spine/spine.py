@@ -10,7 +10,7 @@ import msgspec
 
 from hexi.kernel.case import QUESTION
 from hexi.kernel.catalogue import FALLBACK, Catalogue
-from hexi.kernel.clock import MINUTE, Clock
+from hexi.kernel.clock import MINUTE, SECOND, Clock
 from hexi.kernel.deadline import Deadline, DeadlineKind
 from hexi.kernel.ports import Known, Locator, Quarantined, Random, Store, StoreError, Transaction
 from hexi.kernel.response import Notice, NoticeState, Receipt
@@ -26,6 +26,12 @@ from hexi.spine.work import Means, Memory, Outcome, Taken, Work
 
 DUE_AT_ONCE = 500
 """Deadlines handled in one transaction; what is left follows in the next."""
+
+TRIES = 4
+"""How often a transaction that met another process is begun before its sender is told."""
+
+WAITED_LONG = 5 * SECOND
+"""A lock that was waited for as long as this is not waited for again."""
 
 PUT_OFF = MINUTE
 """After how long a deadline that could not be handled is tried again."""
@@ -94,6 +100,17 @@ class Spine:
             return self._alone(jobs[0], error)
 
     def _transact(self, jobs: Sequence[Job]) -> Outcome:
+        """Two processes that wait for each other are both told; whoever lost simply begins again."""
+        for _ in range(TRIES - 1):
+            began = self.clock.now()
+            try:
+                return self._once(jobs)
+            except StoreError as error:
+                if error.kind != "locked" or self.clock.now() - began > WAITED_LONG:
+                    raise
+        return self._once(jobs)
+
+    def _once(self, jobs: Sequence[Job]) -> Outcome:
         with self._work() as work:
             for job in jobs:
                 _run(work, job)
