@@ -160,6 +160,14 @@ def _arrived(doing: Doing) -> None:
     named = ("qr" if proof == "qr" else "place") if proven else "claimed"
     _answer(doing, "acknowledged")
     _answer(doing, "arrived", proof=named, distance=distance)
+    if proven and not _proven(doing):
+        doing.log("arrived", role=doing.role, proof=named, distance=distance)
+
+
+def _proven(doing: Doing) -> bool:
+    """Whether an arrival of this person stands in the log with a proof; a word alone may be proven later."""
+    log = (*doing.work.tx.cases.log(doing.case.id), *doing.file.fresh)
+    return any(e.kind == "arrived" and e.by == doing.by and e.body.get("proof") != "claimed" for e in log)
 
 
 def _distance(doing: Doing) -> float | None:

@@ -30,8 +30,8 @@ from hexi.spine.platform import Platform
 from hexi.web.access.permissions import DEMO, ROLES, Caller
 from hexi.web.access.sessions import Sessions, read_cookie
 
-OPEN = frozenset({"/healthz", "/readyz", "/login", "/favicon.ico", "/api/v1/replies"})
-OPEN_UNDER = ("/static/", "/r/")
+OPEN = frozenset({"/healthz", "/readyz", "/login", "/language", "/favicon.ico", "/api/v1/replies"})
+OPEN_UNDER = ("/static/", "/r/", "/q/")
 """Addresses without credentials: they show nothing, or act by a signature of their own."""
 
 POLICY = (

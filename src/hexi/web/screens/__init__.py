@@ -14,7 +14,7 @@ from litestar.static_files import create_static_files_router
 from hexi.connectors.problem import ProblemError
 from hexi.spine.platform import Platform
 from hexi.web.access.permissions import Permission
-from hexi.web.screens import acts, answer, cases, demo, desk, me, records, signals, wall
+from hexi.web.screens import acts, answer, arrival, cases, demo, desk, door, me, records, signals, wall
 from hexi.web.screens.shell import STATIC, Screens, Visit, speak, visitor_of
 from hexi.web.screens.words import gettext, mark
 
@@ -54,6 +54,10 @@ _PAGES: list[Any] = [
     signals.replay,
     answer.read_link,
     answer.press_link,
+    arrival.read_code,
+    arrival.press_code,
+    door.door_code,
+    door.renew_code,
     me.inbox,
     me.answer,
 ]
@@ -84,7 +88,7 @@ async def language(request: Visit) -> Redirect:
     """Remember a language, and go back."""
     form = await request.form()
     chosen = "en" if form.get("language") == "en" else "zh"
-    cookie = Cookie("lang", chosen, max_age=_YEAR, samesite="lax", httponly=True)
+    cookie = Cookie("lang", value=chosen, max_age=_YEAR, samesite="lax", httponly=True)
     back = request.headers.get("referer", "/")
     same = back.startswith(str(request.base_url))
     return Redirect(back if same else "/", status_code=303, cookies=[cookie])

@@ -110,6 +110,7 @@ async def read_form(request: Visit, screens: Screens) -> dict[str, Any]:
     """The fields of a form; a photo is stored and named by its digest."""
     form = await request.form()
     said: dict[str, Any] = {name: str(value) for name, value in form.items() if isinstance(value, str)}
+    said.pop("proof", None)  # a scan is proven by the page behind the code alone
     for name in NUMBERS:
         said[name] = _number(said.get(name))
     photo = form.get("photo")

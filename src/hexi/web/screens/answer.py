@@ -13,6 +13,7 @@ from hexi.kernel.ports import Transaction
 from hexi.kernel.response import Receipt
 from hexi.spine.links import BadLinkError, LinkClaim
 from hexi.web.screens.acts import Actor, act_signal, do
+from hexi.web.screens.arrival import hand_pass
 from hexi.web.screens.names import Names
 from hexi.web.screens.shell import Screens, Visit, speak
 from hexi.web.screens.told import told
@@ -45,7 +46,7 @@ class Shown(NamedTuple):
 def read_link(request: Visit, screens: NamedDependency[Screens], token: FromPath[str]) -> Response[str]:
     """Show the notice; previews of messengers do no more than this."""
     speak(request)
-    return _page(request, screens, token)
+    return hand_pass(screens, _page(request, screens, token), token)
 
 
 @post("/r/{token:str}", status_code=200)
