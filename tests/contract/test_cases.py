@@ -7,7 +7,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.contract.make import NOW, a_case
+from msgspec.structs import replace
+from tests.contract.make import NOW, a_case, folded
 
 from hexi.adapters.sql import SqlStore
 from hexi.kernel.case import Case, Entry
@@ -200,3 +201,16 @@ def test_keys_of_cases_long_closed_are_forgotten(store: SqlStore) -> None:
         assert tx.cases.forget_folds(NOW + 2) == 2
         assert tx.cases.forget_folds(NOW + 2) == 0
         assert [tx.cases.holder(f"key-{n}") for n in range(4)] == [None, None, "C2", "C3"]
+
+
+def test_a_log_can_be_redacted_and_the_row_follows(store: SqlStore) -> None:
+    case, entries = a_case("C1")
+    with store.write() as tx:
+        tx.cases.save(case, entries)
+    bare = [replace(entry, body=entry.body | {"place": {"street": "120105001"}}) for entry in entries]
+    with store.write() as tx:
+        tx.cases.redact(folded("C1", bare), bare)
+    with store.read() as tx:
+        assert tx.cases.log("C1") == bare
+        assert tx.cases.get("C1") == folded("C1", bare)
+        assert [(row.lon, row.street) for row in tx.cases.find(CaseFilter(), 9)] == [(None, "120105001")]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-from tests.contract.make import NOW, a_notice
+from tests.contract.make import NOW, a_case, a_notice
 
 from hexi.adapters.sql import SqlStore
+from hexi.kernel.case import CaseState
 from hexi.kernel.response import NoticeState
 from hexi.kernel.signal import Lane
 
@@ -80,3 +81,24 @@ def test_dropping_stops_only_what_waits(store: SqlStore) -> None:
         assert tx.notices.drop("C1") == 1
     with store.read() as tx:
         assert [n.state.value for n in tx.notices.of_case("C1")] == ["dropped", "dropped", "handed"]
+
+
+def test_only_what_was_said_in_ended_cases_is_erased(store: SqlStore) -> None:
+    with store.write() as tx:
+        for case_id, state in (("C1", "closed"), ("C2", "reported")):
+            case, entries = a_case(case_id)
+            case.state = CaseState(state)
+            tx.cases.save(case, entries)
+            for sent in (NoticeState.HANDED, NoticeState.WAITING):
+                tx.notices.add(a_notice(f"{case_id}-{sent}", case_id=case_id, state=sent))
+        tx.notices.add(a_notice("other", case_id="C1", state=NoticeState.FAILED, recipient="person:W1"))
+        assert tx.notices.erase(recipient="contact:K1") == 1
+        assert tx.notices.erase(case_id="C1") == 1
+        assert tx.notices.erase(case_id="C1") == 0
+        assert tx.notices.erase(case_id="C2") == 0
+    with store.read() as tx:
+        every = [*tx.notices.of_case("C1"), *tx.notices.of_case("C2")]
+        assert {n.id for n in every if not (n.name or n.text or n.address)} == {"C1-handed", "other"}
+        kept = tx.notices.get("C1-handed")
+        assert kept is not None
+        assert (kept.recipient, kept.way, kept.state) == ("contact:K1", "call", NoticeState.HANDED)

@@ -93,3 +93,33 @@ def test_the_revision_grows_with_every_change(store: SqlStore) -> None:
         with store.read() as tx:
             seen.append(tx.records.revision())
     assert seen == sorted(set(seen))
+
+
+def test_an_erased_record_leaves_its_id_and_nothing_else(store: SqlStore) -> None:
+    store.use_record_kinds(KINDS)
+    with store.write() as tx:
+        for name in ("张三", "张三丰"):
+            tx.records.put(a_record("contact", "K1", name=name, person="E1"))
+        tx.records.put(a_record("contact", "K2", name="李四", person="E1"))
+        before = tx.records.revision()
+        assert tx.records.erase("contact", "K1") == 2
+        assert tx.records.erase("contact", "K9") == 0
+        assert tx.records.revision() > before
+    with store.read() as tx:
+        assert tx.records.get("contact", "K1") is None
+        assert [(r.version, r.data) for r in tx.records.history("contact", "K1")] == [(2, {}), (1, {})]
+        assert [r.id for r in tx.records.linked("contact", "person", "E1")] == ["K2"]
+        kept = [
+            tuple(row)
+            for row in tx.link.plain("SELECT data FROM record UNION SELECT data FROM record_version")
+        ]
+        assert "张三" not in str(kept)
+        assert "李四" in str(kept)
+
+
+def test_an_erased_id_may_be_used_again(store: SqlStore) -> None:
+    with store.write() as tx:
+        tx.records.put(a_record("contact", "K1", name="张三"))
+        tx.records.erase("contact", "K1")
+        assert tx.records.put(a_record("contact", "K1", name="王五")).version == 2
+        assert [r.data for r in tx.records.history("contact", "K1")] == [{"name": "王五"}, {}]

@@ -124,3 +124,17 @@ def test_the_horizon_forgets_the_oldest_only(store: SqlStore) -> None:
         assert tx.signals.forget(NOW + 11) == 0
         seen = [a_signal("10-999"), a_signal("11-0")]
         assert tx.signals.claim(seen) == [NEW, REPEAT]
+
+
+def test_the_data_of_a_subject_is_erased_and_a_repeat_is_still_known(store: SqlStore) -> None:
+    signals = [a_signal("a"), a_signal("b", subject="device:D2")]
+    with store.write() as tx:
+        tx.signals.claim(signals)
+        for signal in signals:
+            tx.signals.add(signal, "C1")
+        assert tx.signals.erase("device:D1") == 1
+        assert tx.signals.erase("device:D1") == 0
+    with store.write() as tx:
+        assert [s.data for s, _ in tx.signals.recent(None, 9)] == [{"moving": True}, {}]
+        assert tx.signals.case_of(("radar", "a")) == "C1"
+        assert tx.signals.claim(signals) == [REPEAT, REPEAT]

@@ -20,6 +20,8 @@ def test_every_command_is_there_with_a_sentence():
             "new scenario",
             "new pack",
             "import",
+            "erase person",
+            "erase record",
             "export",
             "day",
             "rebuild",

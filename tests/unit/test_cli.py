@@ -172,6 +172,39 @@ def test_many_bad_rows_are_counted_and_json_has_all(hexi, tmp_path):
     assert len(hexi("import", "person", "p.csv", "--json").json["problems"]) == 70
 
 
+def test_a_person_is_erased_after_being_asked_and_a_look_is_logged(hexi, store):
+    put(store, "person", "E1", name="王秀英")
+    put(store, "contact", "K1", name="女儿", person="E1")
+    assert hexi("erase", "person", "E1", stdin="n\n").code == 2
+    assert "E1" in hexi("export", "person").out
+    done = hexi("erase", "person", "E1", stdin="y\n")
+    assert done.code == 0
+    assert "erased E1: 1 versions, 1 contacts" in done.out
+    assert "王秀英" not in hexi("export", "person").out
+    assert "女儿" not in hexi("export", "contact").out
+    with store.read() as tx:
+        assert [(look.by, look.what) for look in tx.access.looks("person:E1", 9)] == [("user:cli", "erased")]
+    assert hexi("erase", "person", "E2", "--yes").err.strip() == "there is no person E2"
+
+
+def test_a_person_with_an_open_case_is_not_erased(hexi, store):
+    put(store, "person", "E1", name="王秀英")
+    put(store, "device", "D1", type="pendant", owner="E1")
+    case_id = press(store)
+    refused = hexi("erase", "person", "E1", "--yes")
+    assert (refused.code, refused.err.strip()) == (1, f"E1 has open cases: {case_id}")
+
+
+def test_a_contact_deleted_earlier_can_be_erased(hexi, store):
+    put(store, "contact", "K1", name="女儿", person="E1")
+    with store.write() as tx:
+        tx.records.put(Record(kind="contact", id="K1", version=0, data={}, at=2, by="x", deleted=True))
+    assert hexi("erase", "record", "contact", "K1", "--yes").out.strip() == "emptied 2 versions"
+    with store.read() as tx:
+        assert [r.data for r in tx.records.history("contact", "K1")] == [{}, {}]
+    assert hexi("erase", "record", "contact", "K2", "--yes").code == 2
+
+
 def test_an_account_is_made_without_its_password_on_the_command_line(hexi, store):
     assert hexi("account", "add", "boss", "--stdin", stdin="a long password\n").code == 0
     assert hexi("account", "add", "boss", "--stdin", stdin="a long password\n").code == 2

@@ -17,6 +17,7 @@ from hexi.cli import (
     configuration,
     day,
     doctor,
+    erase,
     figures,
     packs,
     quarantine,
@@ -36,7 +37,7 @@ app = typer.Typer(
     help="The operating platform of a city district.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for group in (serve, packs, day, table, safety, figures, quarantine, access, configuration, doctor):
+for group in (serve, packs, day, table, safety, figures, quarantine, access, configuration, doctor, erase):
     group.register(app)
 
 

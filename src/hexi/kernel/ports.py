@@ -128,6 +128,10 @@ class Signals(Protocol):
         """The latest signals of unknown kinds, persons or devices."""
         ...
 
+    def erase(self, subject: str) -> int:
+        """Blank the data of the kept signals about a subject; their identity stays. Says how many."""
+        ...
+
     def forget(self, seen_before: Instant) -> int:
         """Drop identities older than the horizon, the oldest 20,000 at most; says how many."""
         ...
@@ -194,6 +198,10 @@ class Cases(Protocol):
 
     def replace(self, case: Case) -> None:
         """Write the current row anew from a rebuilt case."""
+        ...
+
+    def redact(self, case: Case, entries: Sequence[Entry]) -> None:
+        """Write logged entries anew without personal data, and the row that follows; for erasure alone."""
         ...
 
 
@@ -264,6 +272,13 @@ class Notices(Protocol):
         """Stop what still waits for a case; says how many."""
         ...
 
+    def erase(self, *, case_id: str | None = None, recipient: str | None = None) -> int:
+        """Blank words, names and addresses in the notices of a case or to a recipient.
+
+        Only of cases that have ended, and only what no longer waits; says how many.
+        """
+        ...
+
 
 class Records(Protocol):
     """Versioned records of every kind."""
@@ -286,6 +301,10 @@ class Records(Protocol):
 
     def linked(self, kind: str, field: str, target: str) -> list[Record]:
         """Records of a kind whose field refers to an id."""
+        ...
+
+    def erase(self, kind: str, identity: str) -> int:
+        """Empty every version of a record and mark it deleted; its id stays. Says how many versions."""
         ...
 
     def history(self, kind: str, identity: str) -> list[Record]:

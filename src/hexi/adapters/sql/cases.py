@@ -23,6 +23,7 @@ _GET = select(case_row.c.body).where(case_row.c.id == bindparam("id"))
 _LOCK = _GET.with_for_update()
 _PUT = replacing(case_row)
 _APPEND = Upsert(case_log)
+_REWRITE = replacing(case_log)
 _LOG = (
     select(*(c for c in case_log.c if c.name != "case_id"))
     .where(case_log.c.case_id == bindparam("case_id"))
@@ -101,14 +102,20 @@ class SqlCases:
     def save(self, case: Case, entries: Sequence[Entry]) -> None:
         """Append new entries and bring the current row to their fold."""
         for e in entries:
-            body = _encode(e.body).decode()
-            self._entries[(case.id, e.seq)] = (case.id, e.seq, e.at, e.kind, e.by, e.via, body)
+            self._entries[(case.id, e.seq)] = _entry_row(case.id, e)
         self.replace(case)
 
     def replace(self, case: Case) -> None:
         """Write the current row anew from a rebuilt case."""
         self._rows[case.id] = _row(case)
         self._loaded[case.id] = case
+
+    def redact(self, case: Case, entries: Sequence[Entry]) -> None:
+        """Write logged entries anew without personal data, and the row that follows; for erasure alone."""
+        self._work.flush(self._entries)
+        rows = [_entry_row(case.id, entry) for entry in entries]
+        self._work.write_many(_REWRITE, rows)
+        self.replace(case)
 
     def log(self, case_id: str) -> list[Entry]:
         """The whole log of a case, oldest first."""
@@ -178,6 +185,10 @@ def _conditions(wanted: CaseFilter) -> list[ColumnElement[bool]]:
         columns = (c.id, c.subject, c.scenario)
         found.append(or_(*(column.icontains(wanted.text, autoescape=True) for column in columns)))
     return found
+
+
+def _entry_row(case_id: str, e: Entry) -> tuple[Any, ...]:
+    return (case_id, e.seq, e.at, e.kind, e.by, e.via, _encode(e.body).decode())
 
 
 def _row(case: Case) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import ColumnElement, bindparam, literal_column, select, update
 
 from hexi.adapters.sql.link import ignoring
-from hexi.adapters.sql.tables import notice
+from hexi.adapters.sql.tables import case_row, notice
 from hexi.adapters.sql.work import Work
 from hexi.kernel.clock import Instant
 from hexi.kernel.response import Notice, NoticeState
@@ -46,6 +46,12 @@ _DUE = (
     .limit(bindparam("most"))
 )
 _WAITING_OF = _OF_CASE.where(_WAITING)
+_ENDED = select(notice.c.body).join(case_row, case_row.c.id == notice.c.case_id)
+_ENDED = _ENDED.where(literal_column("open = 0"), notice.c.state != NoticeState.WAITING.value)
+_ENDED_OF = {
+    "case_id": _ENDED.where(notice.c.case_id == bindparam("case_id")),
+    "recipient": _ENDED.where(notice.c.recipient == bindparam("recipient")),
+}
 
 
 class SqlNotices:
@@ -93,6 +99,19 @@ class SqlNotices:
         for n in dropped:
             self.update(msgspec.structs.replace(n, state=NoticeState.DROPPED))
         return len(dropped)
+
+    def erase(self, *, case_id: str | None = None, recipient: str | None = None) -> int:
+        """Blank words, names and addresses in the notices of a case or to a recipient.
+
+        Only of cases that have ended, and only what no longer waits; says how many.
+        """
+        self._work.flush()
+        given = {"case_id": case_id, "recipient": recipient}
+        found = {n.id: n for key, of in given.items() if of for n in self._read(_ENDED_OF[key], **{key: of})}
+        told = [n for n in found.values() if n.name or n.address or n.text]
+        for n in told:
+            self.update(msgspec.structs.replace(n, name="", address="", text=""))
+        return len(told)
 
     def _read(self, statement: Any, **values: Any) -> list[Notice]:
         self._work.flush(self._added, self._changed)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select
+from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select, update
 
 from hexi.adapters.sql.link import Upsert, ignoring, replacing
 from hexi.adapters.sql.tables import record, record_link, record_version, setting
@@ -39,6 +39,13 @@ _LINKED = (
         record_link.c.target == bindparam("target"),
     )
     .order_by(record.c.id)
+)
+_ERASE = update(record).where(record.c.kind == bindparam("of_kind"), record.c.id == bindparam("of_id"))
+_ERASE = _ERASE.values(data="{}", deleted=1)
+_ERASE_VERSIONS = (
+    update(record_version)
+    .where(record_version.c.kind == bindparam("of_kind"), record_version.c.id == bindparam("of_id"))
+    .values(data="{}")
 )
 _GROW = Upsert(
     setting, "ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(setting.value AS BIGINT) + 1 AS TEXT)"
@@ -119,6 +126,14 @@ class SqlRecords:
         self._work.flush(self._owed)
         found = self._work.link.run(_LINKED, kind=kind, field=field, target=target)
         return [_record(row) for row in found]
+
+    def erase(self, kind: str, identity: str) -> int:
+        """Empty every version of a record and mark it deleted; its id stays. Says how many versions."""
+        self._work.flush(self._owed, self._versions)
+        for statement in (_ERASE, _UNLINK):
+            self._work.write(statement, of_kind=kind, of_id=identity)
+        self._work.write(_GROW, name=_REVISION_NAME, value="1")
+        return self._work.write(_ERASE_VERSIONS, of_kind=kind, of_id=identity).rowcount
 
     def history(self, kind: str, identity: str) -> list[Record]:
         """All versions, newest first."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, bindparam, delete, func, literal_column, select, text
+from sqlalchemy import Select, bindparam, delete, func, literal_column, select, text, update
 
 from hexi.adapters.sql.forget import CHUNK, forget
 from hexi.adapters.sql.link import Upsert, ignoring
@@ -37,6 +37,7 @@ _CASE_OF = (
     .order_by(signal.c.seq.desc())
     .limit(1)
 )
+_ERASE = update(signal).where(signal.c.subject == bindparam("of"), signal.c.data != "{}").values(data="{}")
 _OLDEST = select(seen.c.seq).order_by(seen.c.seq).limit(CHUNK)
 _FORGET = delete(seen).where(seen.c.seq.in_(_OLDEST), seen.c.received < bindparam("before"))
 
@@ -170,6 +171,11 @@ class SqlSignals:
         """The latest signals of unknown kinds, persons or devices."""
         self._work.flush(self._added)
         return [_signal(row) for row in self._work.link.run(_UNMATCHED, most=limit)]
+
+    def erase(self, subject: str) -> int:
+        """Blank the data of the kept signals about a subject; their identity stays. Says how many."""
+        self._work.flush(self._added)
+        return self._work.write(_ERASE, of=subject).rowcount
 
     def forget(self, seen_before: Instant) -> int:
         """Drop identities older than the horizon, the oldest 20,000 at most; says how many."""
