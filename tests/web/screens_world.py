@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from hexi.adapters.geo import read_index
 from hexi.app.compose import App, open_app
@@ -48,7 +48,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def compile_locale() -> None:
     """Compile the translations as ``make assets`` does; an incomplete one fails here."""
     spec = importlib.util.spec_from_file_location("assets", ROOT / "tools" / "assets.py")
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     assets = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(assets)
     assets.compile_locale()
@@ -91,6 +92,10 @@ class World:
         assert found is not None
         return found
 
+    def drop_lines(self) -> None:
+        """End every event stream, as a restart would."""
+        self._loop.call_soon_threadsafe(self.app.platform.hub.close)
+
     def close_all(self) -> None:
         """End every open case, so that each test begins with an empty queue."""
         for row in self.read(lambda tx: tx.cases.find(CaseFilter(open=True), 500)):
@@ -116,9 +121,54 @@ async def _await(awaitable: Any) -> Any:
     return await awaitable
 
 
+class _Server(uvicorn.Server):
+    """Says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        self._ready(f"http://127.0.0.1:{self.servers[0].sockets[0].getsockname()[1]}")
+
+
+class _Host(threading.Thread):
+    """The platform in a thread of its own."""
+
+    def __init__(self, app: App) -> None:
+        super().__init__(daemon=True)
+        self.app = app
+        self.ready = threading.Event()
+        self.base = ""
+        self.loop: asyncio.AbstractEventLoop | None = None
+        site = build_site(app.platform, app.settings)
+        config = uvicorn.Config(site, port=0, log_config=None, ws="none", timeout_graceful_shutdown=5)
+        self.server = _Server(config, self._is_ready)
+
+    def _is_ready(self, base: str) -> None:
+        self.base = base
+        self.ready.set()
+
+    def run(self) -> None:
+        asyncio.run(self._live())
+
+    async def _live(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        await self.app.start()
+        await self.server.serve()
+        await self.app.stop()
+
+    def stop(self) -> None:
+        assert self.loop
+        self.server.should_exit = True
+        self.loop.call_soon_threadsafe(self.app.platform.hub.close)
+        self.join(20)
+
+
 @contextmanager
 def running(folder: Path, *, demo: bool) -> Iterator[World]:
-    """The platform in a thread of its own."""
+    """A platform with a small district and three accounts."""
     compile_locale()
     app = open_app(Settings(data_dir=folder), demo=demo)
     fill(app.store, generate(1, 30), watched=set(), since=app.platform.clock.now())
@@ -127,32 +177,14 @@ def running(folder: Path, *, demo: bool) -> Iterator[World]:
     with app.store.write() as tx:
         for account in ACCOUNTS:
             tx.access.put_account(account)
-    ready = threading.Event()
-    found: dict[str, Any] = {}
-
-    async def live() -> None:
-        config = uvicorn.Config(build_site(app.platform, app.settings), port=0, log_config=None, ws="none")
-        server = uvicorn.Server(config)
-        await app.start()
-        serving = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        found.update(loop=asyncio.get_running_loop(), server=server, base=f"http://127.0.0.1:{port}")
-        ready.set()
-        await serving
-        await app.stop()
-
-    thread = threading.Thread(target=lambda: asyncio.run(live()), daemon=True)
-    thread.start()
-    assert ready.wait(20)
+    host = _Host(app)
+    host.start()
+    assert host.ready.wait(20)
+    assert host.loop
     try:
-        yield World(app, found["base"], found["loop"])
+        yield World(app, host.base, host.loop)
     finally:
-        found["loop"].call_soon_threadsafe(app.platform.hub.close)
-        found["server"].should_exit = True
-        found["server"].force_exit = True
-        thread.join(20)
+        host.stop()
 
 
 _HASH = hash_password(PASSWORD)
@@ -164,16 +196,19 @@ ACCOUNTS = [
 
 
 @contextmanager
-def chromium(*extra: str) -> Iterator[Browser]:
-    """Debian's Chromium; the test is skipped aloud where it or the browser libraries are missing."""
+def playing() -> Iterator[Playwright]:
+    """Playwright; the test is skipped aloud where Chromium or the browser libraries are missing."""
     if not CHROMIUM.exists():
         pytest.skip(f"no {CHROMIUM}")
     if not (STATIC / "vendor" / "htmx.js").exists():
         pytest.skip("no browser libraries; run make assets")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=[*ARGS, *extra])
-        yield browser
-        browser.close()
+        yield playwright
+
+
+def chromium(playwright: Playwright, *extra: str) -> Browser:
+    """Debian's Chromium."""
+    return playwright.chromium.launch(executable_path=str(CHROMIUM), args=[*ARGS, *extra])
 
 
 class Watch:

@@ -42,7 +42,15 @@ def test_a_guest_is_sent_to_the_log_in_page(world: World) -> None:
 def test_no_page_has_inline_script_or_style(world: World, case: str) -> None:
     """The strict policy would block it; here it is found before a browser does."""
     with world.client("desk") as client:
-        for path in ("/desk", f"/cases/{case}", "/wall", f"/people/{HERO}", "/records/person/new", "/me", "/signals"):
+        for path in (
+            "/desk",
+            f"/cases/{case}",
+            "/wall",
+            f"/people/{HERO}",
+            "/records/person/new",
+            "/me",
+            "/signals",
+        ):
             answer = client.get(path)
             assert answer.status_code == 200, path
             policy = answer.headers["content-security-policy"]
@@ -56,7 +64,7 @@ def test_language_follows_cookie_then_browser(world: World) -> None:
     with world.client("desk") as client:
         assert "待办队列" in client.get("/desk").text
         assert "Queue" in client.get("/desk", headers={"accept-language": "en-GB,en;q=0.9"}).text
-        client.cookies.set("lang", "en")
+        client.post("/language", data={"language": "en"})
         assert "Queue" in client.get("/desk", headers={"accept-language": "zh-CN"}).text
 
 
@@ -138,7 +146,8 @@ def test_a_record_is_added_changed_and_has_a_history(world: World) -> None:
     """What is wrong is said beside its field; the second of two savers is told."""
     with world.client("desk") as client:
         bad = client.post(
-            "/records/contact", data={"id": "C900", "name": "", "person": HERO, "phone": "abc", "version": "0"}
+            "/records/contact",
+            data={"id": "C900", "name": "", "person": HERO, "phone": "abc", "version": "0"},
         )
         assert bad.status_code == 422
         assert 'id="e-phone"' in bad.text
@@ -165,8 +174,8 @@ def test_a_change_keeps_lists_of_addresses(world: World) -> None:
     with world.client("desk") as client:
         page = client.get("/records/roster/district/edit").text
         form = dict(re.findall(r'<input[^>]* name="(\w+)"[^>]* value="([^"]*)"', page))
-        form |= {n: v for n, v in re.findall(r'<textarea[^>]*name="(\w+)"[^>]*>([^<]*)<', page)}
-        chosen = re.findall(r'<select id="f-(\w+)".*?<option value="(\w+)" selected', page, re.S)
+        form |= dict(re.findall(r'<textarea[^>]*name="(\w+)"[^>]*>([^<]*)<', page))
+        chosen = re.findall(r'<select id="f-(\w+)".*?<option value="(\w+)" selected', page, re.DOTALL)
         hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page))
         data = {name: unescape(value) for name, value in {**form, **dict(chosen), **hidden}.items()}
         data["name"] = "区总值班台"

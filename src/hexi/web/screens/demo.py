@@ -217,8 +217,15 @@ def _phone(tx: Transaction, names: Names, home: Home, who: tuple[str, str]) -> P
     for notice in tx.notices.of_recipient(ref, MOST_READ):
         messages.setdefault((notice.case_id, notice.step), []).append(notice)
     bubbles = [_bubble(tx, names, group) for group in messages.values() if _about(tx, home, group[0])]
+    bubbles = _latest_answerable(bubbles)
     said = (contact.relation if contact else "") or role
     return Phone(ref, names.of(ref), said, bubbles[:MOST_SHOWN], max(0, len(bubbles) - MOST_SHOWN))
+
+
+def _latest_answerable(bubbles: list[Bubble]) -> list[Bubble]:
+    """Of several messages about one case only the newest can still be answered."""
+    newest = {bubble.notice.case_id: bubble for bubble in reversed(bubbles)}
+    return [b if newest[b.notice.case_id] is b else b._replace(open=False) for b in bubbles]
 
 
 def _about(tx: Transaction, home: Home, notice: Notice) -> bool:

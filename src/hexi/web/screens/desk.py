@@ -120,7 +120,10 @@ def seen_view(screens: Screens, tx: Transaction, case_id: str, caller: Caller) -
 
 def _queue(screens: Screens, tx: Transaction, caller: Caller) -> dict[str, Any]:
     wanted = CaseFilter(open=True, **area(caller))
-    return {"rows": screens.queue.rows(tx, screens.catalogue, wanted), "total": tx.cases.count(wanted)}
+    return {
+        "rows": screens.queue.rows(tx, screens.catalogue, wanted, screens.now()),
+        "total": tx.cases.count(wanted),
+    }
 
 
 def _desks(tx: Transaction, caller: Caller, now: Instant) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from hexi.kernel.directory import Contact, Device, Person, view
 from hexi.kernel.place import Location
 from hexi.kernel.ports import Transaction
 from hexi.kernel.record import Record
+from hexi.web.access.permissions import DEMO
 from hexi.web.screens.words import gettext, mark
 
 _SYSTEM = mark("the platform")
@@ -22,7 +23,7 @@ class Names:
     def __init__(self, tx: Transaction) -> None:
         self._tx = tx
         self._records: dict[str, Record | None] = {}
-        self._accounts: dict[str, str] = {}
+        self._accounts = {DEMO.login: DEMO.name}
 
     def record(self, ref: str | None) -> Record | None:
         """The record a reference names."""

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from hexi.kernel.case import Case
+from hexi.kernel.case import Case, Entry
 from hexi.kernel.catalogue import Catalogue
-from hexi.kernel.clock import Instant
+from hexi.kernel.clock import MINUTE, Instant
 from hexi.kernel.ports import CaseFilter, CaseRow, Transaction
 from hexi.web.screens.names import Names, age
 from hexi.web.screens.plan import planned, promises
-from hexi.web.screens.words import LANGUAGE, SEVERITIES, say, word
+from hexi.web.screens.words import LANGUAGE, say, word
 
 MOST = 200
 """Rows drawn at once; the heading always counts all."""
 
+NAMES_FOR = MINUTE
+"""How long a changed name may take to show; everything else shows at once."""
+
 _KEPT = 2_000
+_ALARMS = frozenset({"reported", "reopened"})
+_ANSWERS = frozenset({"acknowledged", "declined", "set_off", "arrived"})
 
 
 class QueueRow(NamedTuple):
@@ -38,53 +44,58 @@ class QueueRow(NamedTuple):
     asking: bool
     answered: bool
     opened: bool
+    alarm_at: Instant
     opened_at: Instant
     said: str
 
     @property
+    def rings(self) -> bool:
+        """A cry that nobody has answered."""
+        return self.severity == "extreme" and not self.answered and not self.drill
+
+    @property
     def siren(self) -> bool:
-        """A cry that nobody has opened yet."""
-        return self.severity == "extreme" and not self.opened and not self.answered and not self.drill
+        """A cry that nobody has answered and nobody has opened."""
+        return self.rings and not self.opened
 
 
 class Queue:
     """Builds rows and keeps them until their case changes: one drawing per version and language."""
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[Any, ...], QueueRow] = {}
+        self._rows: dict[tuple[object, ...], QueueRow] = {}
 
-    def rows(self, tx: Transaction, catalogue: Catalogue, wanted: CaseFilter) -> list[QueueRow]:
+    def rows(self, tx: Transaction, catalogue: Catalogue, wanted: CaseFilter, now: Instant) -> list[QueueRow]:
         """The wanted cases in the store's order: the next broken promise first."""
-        found = tx.cases.find(wanted, MOST)
-        names, revision = Names(tx), tx.records.revision()
-        return [self._row(tx, catalogue, names, row, revision) for row in found]
+        names, age_of_names = Names(tx), now // NAMES_FOR
+        state = (LANGUAGE.get(), age_of_names, id(catalogue))
+        return [self._row(tx, catalogue, names, (row, state)) for row in tx.cases.find(wanted, MOST)]
 
     def _row(
-        self, tx: Transaction, catalogue: Catalogue, names: Names, row: CaseRow, revision: int
+        self, tx: Transaction, catalogue: Catalogue, names: Names, what: tuple[CaseRow, tuple[object, ...]]
     ) -> QueueRow:
-        opened = not self._rings(row) or opened_by_someone(tx, row.id)
-        key = (row.id, row.version, LANGUAGE.get(), opened, revision, id(catalogue))
+        row, state = what
+        key = (row.id, row.version, *state)
         known = self._rows.get(key)
         if known is None:
-            case = tx.cases.get(row.id)
-            known = draw(case or Case(id=row.id), catalogue, names, opened=opened)
+            case = tx.cases.get(row.id) or Case(id=row.id)
+            known = draw(case, catalogue, names, tx.cases.log(row.id))
             if len(self._rows) >= _KEPT:
                 self._rows.clear()
             self._rows[key] = known
+        if known.rings:
+            return known._replace(opened=_opened_since(tx, row.id, known.alarm_at))
         return known
 
-    @staticmethod
-    def _rings(row: CaseRow) -> bool:
-        return SEVERITIES[row.severity] == "extreme" and not row.drill
+
+def _opened_since(tx: Transaction, case_id: str, alarm: Instant) -> bool:
+    """Whether a person has opened the case on a desk since its alarm."""
+    return any(look.at >= alarm for look in tx.access.looks(f"case:{case_id}", 1))
 
 
-def opened_by_someone(tx: Transaction, case_id: str) -> bool:
-    """Whether a person has opened the case on a desk."""
-    return bool(tx.access.looks(f"case:{case_id}", 1))
-
-
-def draw(case: Case, catalogue: Catalogue, names: Names, *, opened: bool) -> QueueRow:
+def draw(case: Case, catalogue: Catalogue, names: Names, log: Sequence[Entry]) -> QueueRow:
     """A case as a row of the queue."""
+    alarm = max((entry.at for entry in log if entry.kind in _ALARMS), default=case.opened_at)
     due = next(iter(promises(case)), None)
     coming = next(iter(planned(case, catalogue)), None)
     person = names.person(case.subject)
@@ -106,8 +117,9 @@ def draw(case: Case, catalogue: Catalogue, names: Names, *, opened: bool) -> Que
         next_who=coming.who if coming else "",
         next_at=coming.at if coming else None,
         asking=case.asked == "waiting",
-        answered=case.first_answer is not None,
-        opened=opened,
+        answered=any(entry.kind in _ANSWERS and entry.at >= alarm for entry in log),
+        opened=False,
+        alarm_at=alarm,
         opened_at=case.opened_at,
         said=f"{word('severity', case.severity.value)} {title} {subject}",
     )

@@ -93,7 +93,7 @@ class Screens:
         """The queue as the visitor sees it, drawn once for each state of it."""
         wanted = CaseFilter(open=True, **area(caller))
         with self.platform.store.read() as tx:
-            rows = self.queue.rows(tx, self.catalogue, wanted)
+            rows = self.queue.rows(tx, self.catalogue, wanted, self.now())
             total = tx.cases.count(wanted)
         key = (language_of(request), total, *rows)
         if key not in self._drawn:

@@ -104,7 +104,7 @@ def _data(request: Visit, screens: Screens) -> dict[str, Any]:
     caller = visitor_of(request)
     with screens.platform.store.read() as tx:
         wanted = CaseFilter(open=True, **area(caller))
-        rows = screens.queue.rows(tx, screens.catalogue, wanted)
+        rows = screens.queue.rows(tx, screens.catalogue, wanted, screens.now())
         return {
             "rows": rows[:MOST_NEWS],
             "total": tx.cases.count(wanted),

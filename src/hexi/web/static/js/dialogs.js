@@ -22,12 +22,19 @@ function onClick(event) {
   if (target.closest?.("[data-close]")) target.closest("dialog")?.close();
 }
 
+/** A press sent twice is one act; the next press of the same form is another. */
+function newPress() {
+  return [...crypto.getRandomValues(new Uint8Array(12))].map((b) => b.toString(36)).join("");
+}
+
 /** @param {any} event */
 function onAnswer(event) {
   const ctx = event.detail?.ctx;
   const form = ctx?.sourceElement;
   const fate = ctx?.response?.headers?.get("hexi-fate");
   if (!fate) return;
+  const press = form?.elements?.namedItem?.("press");
+  if (press) press.value = newPress();
   if (fate === "done") {
     const dialog = form?.closest?.("dialog");
     dialog?.close();
