@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import secrets
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from hexi.adapters.sql import SqlStore, open_store
 from hexi.app.upkeep import Upkeep
 from hexi.app.watcher import MetricsWatcher
 from hexi.kernel.clock import Clock
+from hexi.kernel.ports import StoreError
 from hexi.kernel.response import Notice
 from hexi.settings import ChannelSettings, Settings, read_secret
 from hexi.spine.hub import Hub
@@ -53,8 +55,10 @@ class App:
         spine = Spine(store, clock, catalogue, locator, random.SystemRandom())
         hub = Hub()
         links = Links(secret, settings.address)
-        intake = Intake(spine, hub, self._hand, MetricsWatcher(self.metrics))
+        watcher = MetricsWatcher(self.metrics)
+        intake = Intake(spine, hub, self._hand, watcher)
         self.senders = Senders(self._ways.channels, intake.receipt, clock, links, self._ways.trunks)
+        self.senders.watch(watcher.attempted)
         self.platform = Platform(
             store=store,
             clock=clock,
@@ -75,6 +79,13 @@ class App:
     def _hand(self, notices: Sequence[Notice]) -> None:
         self.senders.hand(notices)
 
+    def _pending(self) -> float:
+        try:
+            with self.store.read() as tx:
+                return tx.deadlines.pending()
+        except StoreError:
+            return math.nan  # the other metrics are wanted most when the store is in trouble
+
     def wrap_channels(self, wrap: Callable[[OpenChannel], OpenChannel]) -> None:
         """Put something before every channel; the demo's people answer there."""
         for way, channel in self._ways.channels.items():
@@ -82,7 +93,12 @@ class App:
 
     async def start(self) -> None:
         """Begin to commit, to send and to look after itself."""
-        self.metrics.watch(queue=lambda: self.platform.intake.backlog, outbox=lambda: self.senders.on_the_way)
+        self.metrics.watch(
+            queue=lambda: self.platform.intake.backlog,
+            outbox=lambda: self.senders.on_the_way,
+            screens=lambda: self.platform.hub.listeners,
+            deadlines=self._pending,
+        )
         await self.platform.intake.start()
         await self.senders.run()
         self._upkeep = asyncio.create_task(self.upkeep.run())

@@ -34,7 +34,7 @@ class _Server(uvicorn.Server):
 async def serve(app: App, ready: Ready) -> None:
     """Start, call ``ready`` with the address once it answers, and go on until SIGINT or SIGTERM."""
     settings = app.settings
-    site = build_site(app.platform, settings, app.metrics.exposition)
+    site = build_site(app.platform, settings, app.metrics)
     server = _Server(
         uvicorn.Config(
             site,

@@ -6,7 +6,7 @@ A bare ASGI route: with batches of 500 the framework's share of the work must be
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from math import ceil
 
@@ -71,7 +71,14 @@ class Result(msgspec.Struct, omit_defaults=True):
 class SignalDoor:
     """The ASGI application behind the address."""
 
-    def __init__(self, platform: Platform, limits: DoorLimits | None = None) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        limits: DoorLimits | None = None,
+        quarantined: Callable[[str], None] | None = None,
+    ) -> None:
+        """``quarantined`` is told the link of every item that could not be decoded."""
+        self._quarantined = quarantined
         self.limits = limits or DoorLimits()
         self._platform = platform
         self._tokens = Tokens(platform.store)
@@ -161,6 +168,9 @@ class SignalDoor:
                 tx.quarantine.add(row)
 
         await self._platform.intake.call(keep)
+        if self._quarantined:
+            for row in rows:
+                self._quarantined(row.link)
         await self._platform.intake.submit([trouble(link, now, items[0])])
 
 

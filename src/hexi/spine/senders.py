@@ -24,6 +24,7 @@ from hexi.spine.links import LIFE, Links
 log = structlog.get_logger(__name__)
 
 Report = Callable[[Receipt], Awaitable[object]]
+Attempted = Callable[[Notice, Receipt], None]
 
 _RANKS = {Lane.SOS: 0, Lane.ACT: 1, Lane.BULK: 2}
 _SHARES = 8
@@ -149,6 +150,11 @@ class Senders:
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = False
         self._stopped = False
+        self._attempted: Attempted | None = None
+
+    def watch(self, attempted: Attempted) -> None:
+        """From now on, tell somebody who counts of every attempt and what came of it."""
+        self._attempted = attempted
 
     async def run(self) -> None:
         """Begin to send; what was handed over before goes out now."""
@@ -205,7 +211,7 @@ class Senders:
         task.add_done_callback(done)
 
     async def _refuse(self, notice: Notice) -> None:
-        await self._tell(self._failed(notice, f"no channel for way {notice.way!r}", permanent=True))
+        await self._tell(notice, self._failed(notice, f"no channel for way {notice.way!r}", permanent=True))
 
     async def _deliver(self, notice: Notice) -> None:
         line = self._lines[notice.way]
@@ -213,7 +219,7 @@ class Senders:
             receipt = await self._attempt(notice, line.trunk.timeout)
         finally:
             line.ended(notice)
-        await self._tell(receipt)
+        await self._tell(notice, receipt)
 
     async def _attempt(self, notice: Notice, limit: Duration) -> Receipt:
         try:
@@ -227,7 +233,9 @@ class Senders:
         except Exception as error:  # noqa: BLE001 - no fault of a channel may stop the others
             return self._failed(notice, f"the channel failed: {type(error).__name__}")
 
-    async def _tell(self, receipt: Receipt) -> None:
+    async def _tell(self, notice: Notice, receipt: Receipt) -> None:
+        if self._attempted:
+            self._attempted(notice, receipt)
         if receipt.error:
             log.warning("notice_undelivered", notice=receipt.notice_id, error=receipt.error)
         try:

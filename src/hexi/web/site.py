@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 
+from hexi.adapters.metrics import Metrics
 from hexi.connectors.http import DoorLimits, SignalDoor
 from hexi.kernel.text import Text
 from hexi.protocols.standard_webhooks import read_key
@@ -27,17 +27,15 @@ _FORM_SLACK = 64 * 1024
 """What a form adds around the file in it."""
 
 
-def build_site(
-    platform: Platform, settings: Settings, exposition: Callable[[], bytes] | None = None
-) -> Litestar:
-    """Everything that people and programs reach by HTTP; ``exposition`` gives the text of /metrics."""
+def build_site(platform: Platform, settings: Settings, metrics: Metrics | None = None) -> Litestar:
+    """Everything that people and programs reach by HTTP, counted in ``metrics``."""
     sessions = Sessions(platform)
     logins = Logins(platform, sessions, Throttle(settings.limits.logins), _login_page(platform))
     state = {
         "platform": platform,
         "settings": settings,
         "sessions": sessions,
-        "exposition": exposition,
+        "exposition": metrics.exposition if metrics else None,
         "reply_keys": reply_keys(settings),
     }
     site = Litestar(
@@ -50,13 +48,16 @@ def build_site(
         logging_config=None,
     )
     schema.add_signal_door(site.openapi_schema)
-    site.asgi_handler = Gate(site.asgi_handler, platform, _door(platform, settings), sessions)  # type: ignore[arg-type,assignment]
+    door = _door(platform, settings, metrics)
+    answered = metrics.request if metrics else None
+    site.asgi_handler = Gate(site.asgi_handler, platform, door, sessions, answered)  # type: ignore[arg-type,assignment]
     return site
 
 
-def _door(platform: Platform, settings: Settings) -> SignalDoor:
+def _door(platform: Platform, settings: Settings, metrics: Metrics | None) -> SignalDoor:
     limits = settings.limits
-    return SignalDoor(platform, DoorLimits(body=limits.body, batch=limits.batch, rate=limits.rate))
+    allowed = DoorLimits(body=limits.body, batch=limits.batch, rate=limits.rate)
+    return SignalDoor(platform, allowed, metrics.quarantined if metrics else None)
 
 
 def reply_keys(settings: Settings) -> list[bytes]:

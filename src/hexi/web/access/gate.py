@@ -5,8 +5,9 @@ Outermost: the host name, the safety headers, the signal door, and who the calle
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
+from time import perf_counter
 from urllib.parse import quote
 
 from hexi.connectors.asgi import (
@@ -46,13 +47,25 @@ _HEADERS = {
     b"cross-origin-opener-policy": b"same-origin",
     b"permissions-policy": b"camera=(self), geolocation=(self), microphone=()",
 }
+Answered = Callable[[str, int, float], None]
+"""Told of every answer: its method, its status, and the seconds until it began."""
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 _STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
 
 class Gate:
     """The ASGI application around the site."""
 
-    def __init__(self, site: App, platform: Platform, door: SignalDoor, sessions: Sessions) -> None:
+    def __init__(
+        self,
+        site: App,
+        platform: Platform,
+        door: SignalDoor,
+        sessions: Sessions,
+        answered: Answered | None = None,
+    ) -> None:
+        self._answered = answered
         self._site = site
         self._platform = platform
         self._door = door
@@ -68,7 +81,7 @@ class Gate:
             await self._site(scope, receive, send)
             return
         headers = read_headers(scope)
-        guarded = self._guard(send)
+        guarded = self._guard(self._timed(scope, send) if self._answered else send)
         if self._platform.demo and not is_loopback(headers.get("host", "")):
             await answer_problem(
                 guarded, ProblemError("misdirected", _LOOPBACK), headers.get("accept-language")
@@ -101,6 +114,16 @@ class Gate:
             return DEMO
         cookie = read_cookie(headers.get("cookie", ""))
         return await self._sessions.find(cookie) if cookie else None
+
+    def _timed(self, scope: Scope, send: Send) -> Send:
+        began, method = perf_counter(), scope["method"] if scope["method"] in _METHODS else "other"
+
+        async def timed(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._answered:
+                self._answered(method, message["status"], perf_counter() - began)
+            await send(message)
+
+        return timed
 
     def _guard(self, send: Send) -> Send:
         async def guarded(message: Message) -> None:

@@ -47,9 +47,8 @@ def _trouble(platform: Platform) -> str | None:
 async def metrics(request: Call) -> Response[bytes]:
     """Prometheus metrics; from this machine, or with credentials."""
     exposition = request.app.state.exposition
-    return Response(
-        exposition() if exposition else b"", media_type="text/plain; version=0.0.4; charset=utf-8"
-    )
+    shown = await asyncio.to_thread(exposition) if exposition else b""
+    return Response(shown, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 ROUTES: list[Any] = [healthz, readyz, metrics]
