@@ -110,7 +110,7 @@ class TestClimbing:
     def test_a_single_promise_climbs_to_the_top_too(self, world: World) -> None:
         case = world.send("battery.low", "device:D2").case_id or ""
         world.wait("3d")
-        world.wait("6m")
+        world.wait("11m")
         assert (world.case(case).level, DISTRICT in world.told(case)) == ("district", True)
 
     def test_a_promise_that_fell_due_while_down_fires_at_once(self, world: World) -> None:

@@ -107,6 +107,12 @@ def _joined(case: Case, entry: Entry) -> None:
     _add_flags(case, entry.body.get("flags", []))
 
 
+@_on("moved")
+def _moved(case: Case, entry: Entry) -> None:
+    """A later signal knows better where the person is now."""
+    case.place = msgspec.convert(entry.body["place"], Location)
+
+
 @_on("raised")
 def _raised(case: Case, entry: Entry) -> None:
     """Another scenario of the same matter joined: never lowers, only adds."""
@@ -277,7 +283,9 @@ def _flagged(case: Case, entry: Entry) -> None:
 
 @_on("false_alarm")
 def _false_alarm(case: Case, entry: Entry) -> None:
+    """A person has looked into it, so it was answered."""
     case.false_alarm = entry.body["reason"]
+    _reach(case, "answered", entry.at)
 
 
 @_on("closed", "rejected")

@@ -151,13 +151,15 @@ class Meter:
 def _overdue(case: Case, name: str) -> bool:
     """Whether a milestone that is not there was due: its promise was missed, or the case is over.
 
-    A case that ended before anybody was sent (the elder said to be well) owed none.
+    A case that ended before anybody was sent (the elder said to be well) owed none, and one found
+    to be a false alarm owes only what was missed before.
     """
     if "opened" not in case.milestones:
         return False
     milestone = _SPANS.get(name, "")
     promise = case.promises.get(_PROMISED_WITH.get(milestone, milestone))
-    return not case.is_open or (promise is not None and promise.missed is not None)
+    missed = promise is not None and promise.missed is not None
+    return missed or not (case.is_open or case.false_alarm)
 
 
 def figure(rule: IndicatorRule, indicator: str, rows: Iterable[tuple[int | None, float | None]]) -> Figure:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import msgspec
 
 from hexi.kernel.case import QUESTION, Case
-from hexi.kernel.clock import MINUTE, Instant
+from hexi.kernel.clock import HOUR, MINUTE, Duration, Instant
 from hexi.kernel.deadline import Deadline, DeadlineKind, case_key
 from hexi.kernel.place import UPWARD, Level
 from hexi.kernel.response import Notice
 from hexi.spine import notify, wording
+from hexi.spine.notify import URGENT
 from hexi.spine.work import CaseFile, Work
 
 REMIND_EVERY = 5 * MINUTE
 """How long a desk that was told has to answer before the next level, or at the top itself, is told."""
 
+REMIND_AT_MOST = 4 * HOUR
+"""A case that is not urgent doubles the wait with each reminder, up to this."""
+
 _STEP = "escalation#"
-_BY = ("desk", "app", "call")
+_BY = ("desk", "app")
+_URGENT_BY = ("desk", "app", "call")
 _ELSE_BY = ("sms",)
 _REPLIES = {"1": "acknowledged"}
 
@@ -45,7 +50,17 @@ def up(work: Work, file: CaseFile, reason: str) -> None:
     file.log("planned", step=step, role="duty", need=1, due=work.now)
     file.log("stepped", step=step)
     _tell_desk(work, file, above, step)
-    _arm_reminder(work, file, "desk", work.now + REMIND_EVERY)
+    _arm_reminder(work, file, "desk", work.now + _patience(file.case))
+
+
+def _patience(case: Case) -> Duration:
+    """How long before the desk is told again."""
+    if case.severity in URGENT:
+        return REMIND_EVERY
+    wait = REMIND_EVERY
+    for _ in filter(lambda name: name.startswith(_STEP), case.steps):
+        wait = min(2 * wait, REMIND_AT_MOST)
+    return wait
 
 
 def unreached(work: Work, file: CaseFile, notice: Notice) -> None:
@@ -60,7 +75,12 @@ def unreached(work: Work, file: CaseFile, notice: Notice) -> None:
 
 def _tell_desk(work: Work, file: CaseFile, level: Level, step: str) -> None:
     message = notify.Message(
-        step=step, role="duty", by=_BY, text=wording.DESK, replies=_REPLIES, else_by=_ELSE_BY
+        step=step,
+        role="duty",
+        by=_URGENT_BY if file.case.severity in URGENT else _BY,
+        text=wording.DESK,
+        replies=_REPLIES,
+        else_by=_ELSE_BY,
     )
     notify.tell(work, file, work.directory.desk(level, file.case), message)
 
@@ -89,7 +109,7 @@ def rearm(work: Work, file: CaseFile) -> None:
     """Reminders that the case owes, again."""
     told = last_told(file.case)
     if told:
-        _arm_reminder(work, file, "desk", told + REMIND_EVERY)
+        _arm_reminder(work, file, "desk", told + _patience(file.case))
     for name, task in file.case.tasks.items():
         if task.checked_in is None and task.done is None:
             await_task(work, file, name)

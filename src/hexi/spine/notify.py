@@ -19,7 +19,8 @@ from hexi.spine import wording
 from hexi.spine.directory import resolve
 from hexi.spine.work import CaseFile, Work
 
-_URGENT = frozenset({Severity.EXTREME, Severity.SEVERE})
+URGENT = frozenset({Severity.EXTREME, Severity.SEVERE})
+"""Severities that ignore quiet hours, travel first and are told by call."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +150,7 @@ def _owe(work: Work, file: CaseFile, recipient: Recipient, address: Address, mes
         text=wording.fill(work, file.case, message.text, recipient.language),
         language=recipient.language,
         t0=work.now,
-        lane=Lane.SOS if file.case.severity in _URGENT else Lane.BULK,
+        lane=Lane.SOS if file.case.severity in URGENT else Lane.BULK,
         replies=message.replies,
         else_by=message.else_by,
         drill=file.case.drill,
@@ -171,7 +172,7 @@ def _owe(work: Work, file: CaseFile, recipient: Recipient, address: Address, mes
 
 
 def _not_before(work: Work, case: Case, recipient: Recipient) -> Instant:
-    if case.severity in _URGENT or recipient.quiet_until is None:
+    if case.severity in URGENT or recipient.quiet_until is None:
         return work.now
     return recipient.quiet_until
 

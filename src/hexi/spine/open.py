@@ -37,7 +37,7 @@ def show(work: Work, scenario: Scenario, scene: Scene) -> str:
     file = work.surviving(holder) if holder != fresh else None
     if file is None:
         return _report(work, scenario, scene, key, fresh).case.id
-    file.log("joined", scenario=scenario.id, **_said(scene.signal))
+    _add(file, scenario, scene)
     return file.case.id
 
 
@@ -96,7 +96,7 @@ def _join(work: Work, scenario: Scenario, scene: Scene, file: CaseFile) -> None:
     cry = work.catalogue.is_sos(scene.signal.kind)
     if not file.case.is_open or (cry and _said_to_be_over(file)):
         reopen(work, file, by="system", reason=scene.signal.kind)
-    file.log("joined", scenario=scenario.id, **_said(scene.signal))
+    _add(file, scenario, scene)
     known = scenario.id in file.case.scenarios
     if not known:
         file.log("raised", **_demands(scenario, scene.signal))
@@ -105,6 +105,13 @@ def _join(work: Work, scenario: Scenario, scene: Scene, file: CaseFile) -> None:
         ask.go_on(work, file, "overtaken")
     if not known and file.case.asked != "waiting":
         notify.dispatch(work, file, scenario)
+
+
+def _add(file: CaseFile, scenario: Scenario, scene: Scene) -> None:
+    """One more signal of the case; its own position says where the person is now."""
+    file.log("joined", scenario=scenario.id, **_said(scene.signal))
+    if scene.place.origin == "signal" and scene.place != file.case.place:
+        file.log("moved", place=msgspec.to_builtins(scene.place))
 
 
 def _said_to_be_over(file: CaseFile) -> bool:

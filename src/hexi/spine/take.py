@@ -16,7 +16,7 @@ from hexi.spine.act import do
 from hexi.spine.close import clear
 from hexi.spine.open import open_or_join
 from hexi.spine.scene import Scene, context, look
-from hexi.spine.work import RefusedError, Taken, Work
+from hexi.spine.work import OWN_SOURCE, RefusedError, Taken, Work
 
 HEARD_EVERY = SECOND
 """How often ``heard`` goes to the store; losing this much after a crash only delays a silence."""
@@ -65,7 +65,7 @@ def _take_quiet(work: Work, signal: Signal) -> Taken:
     """The hot path: a known kind that nobody answers to."""
     subject = signal.subject
     if subject:
-        work.memory.heard[subject] = signal.received
+        watch.hear(work, subject, signal.received)
         if subject.startswith("device:") and not work.knows(subject):
             signal = signal.flagged(Flag.UNKNOWN_DEVICE)
     work.tx.signals.add(signal, None)
@@ -85,8 +85,8 @@ def _take_act(work: Work, signal: Signal) -> Taken:
 def _answer(work: Work, signal: Signal) -> tuple[str | None, Signal]:
     """Let the scenarios speak: the case the signal went to, and the signal with its flags."""
     scene = look(work, signal)
-    if scene.device_ref:
-        work.memory.heard[scene.device_ref] = signal.received
+    if scene.device_ref and signal.source != OWN_SOURCE:
+        watch.hear(work, scene.device_ref, signal.received)
     watch.notice(work, scene)
     cleared = clear(work, scene)
     scenario, scene = _choose(work, scene)

@@ -109,11 +109,28 @@ def silence_due(work: Work, deadline: Deadline) -> None:
     was_silent = deadline.body.get("silent", False)
     if silent and not was_silent:
         work.derive(SILENT, subject, last_heard=heard or 0)
+    if silent:
+        work.memory.silent.add(subject)
     back = heard is not None and heard + device.silent_after > work.now
     if was_silent and back:
-        work.derive(BACK, subject)
+        _come_back(work, subject)
     due = work.now + device.silent_after if silent else last + device.silent_after
     work.tx.deadlines.arm([silence(subject, due, silent=silent or (was_silent and not back))])
+
+
+def hear(work: Work, subject: str, at: Instant) -> None:
+    """Something was heard of a device; one that was silent is back from this moment."""
+    work.memory.heard[subject] = at
+    if subject in work.memory.silent:
+        device = work.directory.device(subject.removeprefix("device:"))
+        if device and device.silent_after is not None:
+            work.tx.deadlines.arm([silence(subject, at + device.silent_after, since=at)])
+        _come_back(work, subject)
+
+
+def _come_back(work: Work, subject: str) -> None:
+    work.memory.silent.discard(subject)
+    work.derive(BACK, subject)
 
 
 def silence(subject: str, due: Instant, *, silent: bool = False, since: Instant = 0) -> Deadline:

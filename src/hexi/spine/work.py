@@ -16,6 +16,9 @@ from hexi.kernel.signal import Signal
 from hexi.kernel.text import Text
 from hexi.spine.directory import Directory
 
+OWN_SOURCE = "hexi:spine"
+"""The source of signals that follow from others; they say nothing of a device being heard."""
+
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of one signal. ``fate``: accepted, repeat, or refused (an act that is not allowed)."""
@@ -49,6 +52,8 @@ class Memory:
         self.heard: dict[str, Instant] = {}
         self.heard_written: Instant = 0
         self.armed: set[str] = set()
+        self.silent: set[str] = set()
+        """Devices reported silent, so that the first word from one is noticed at once."""
         self.known: dict[str, bool] = {}
         self.revision = -1
 
@@ -149,7 +154,7 @@ class Work:
 
     def derive(self, kind: str, subject: str, /, **data: Any) -> None:
         """Let a signal of our own follow, in the same transaction."""
-        source = "hexi:spine"
+        source = OWN_SOURCE
         identity = f"{kind}/{subject}/{self.now}/{len(self.derived)}"
         self.derived.append(
             Signal(id=identity, source=source, kind=kind, received=self.now, subject=subject, data=data)
