@@ -8,16 +8,18 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
+from collections import Counter
 from contextlib import closing
 
 import pytest
 
+from hexi.adapters.geo import read_index
 from hexi.adapters.packs.load import load_packs
 from hexi.adapters.sql import SCHEMA, open_store
 from hexi.cli import main
 from hexi.connectors.tokens import digest_of
 from hexi.kernel.clock import SimClock
-from hexi.kernel.place import Location
+from hexi.kernel.place import Location, Point
 from hexi.kernel.ports import CaseFilter, Quarantined
 from hexi.kernel.record import Record
 from hexi.kernel.signal import Signal
@@ -203,6 +205,78 @@ def test_a_contact_deleted_earlier_can_be_erased(hexi, store):
     with store.read() as tx:
         assert [r.data for r in tx.records.history("contact", "K1")] == [{}, {}]
     assert hexi("erase", "record", "contact", "K2", "--yes").code == 2
+
+
+def layer(tmp_path, *features):
+    file = tmp_path / "layer.geojson"
+    whole = [{"type": "Feature", "properties": said, "geometry": shape} for said, shape in features]
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": whole}), encoding="utf-8")
+    return file
+
+
+def box(west, south):
+    ring = [
+        [west, south],
+        [west + 0.01, south],
+        [west + 0.01, south + 0.01],
+        [west, south + 0.01],
+        [west, south],
+    ]
+    return {"type": "Polygon", "coordinates": [ring]}
+
+
+def test_a_layer_of_a_map_goes_in_all_or_none(hexi, store, tmp_path):
+    good = ({"DM": 120103007002, "MC": "示例社区", "JD": "120103007"}, box(117.21, 39.08))
+    file = layer(tmp_path, good, ({"MC": "没有代码"}, box(117.22, 39.08)), ({"DM": "1"}, None))
+    call = ("import", "layer", file, "--level", "community", "--code", "DM", "--name", "MC", "--parent", "JD")
+    refused = hexi(*call)
+    assert refused.code == 1
+    assert "feature 2: the property 'DM' with the code is missing" in refused.err
+    assert "feature 3: the feature has no geometry" in refused.err
+    assert "3 places: 1 new, 0 changed, 0 unchanged, 2 bad\nnothing was stored" in refused.out
+    assert "dry run" in hexi(*call, "--skip-bad", "--dry-run").out
+    with store.read() as tx:
+        assert tx.records.count("place") == 0
+    told = hexi(*call, "--skip-bad", "--json")
+    assert (told.code, told.json["written"], len(told.json["problems"])) == (1, 1, 2)
+    with store.read() as tx:
+        assert read_index(tx).locate(Point(117.215, 39.085)).community == "120103007002"
+    assert "0 new, 0 changed, 1 unchanged" in hexi(*call, "--skip-bad").out
+
+
+def test_a_layer_of_a_web_map_is_converted_and_keeps_what_it_does_not_say(hexi, store, tmp_path):
+    put(
+        store, "place", "120103007002", name="旧名", level="community", parent="120103007", entrances={"a": 1}
+    )
+    file = layer(tmp_path, ({"code": "120103007002", "name": "新名"}, box(117.21, 39.08)))
+    assert "stored 1" in hexi("import", "layer", file, "--level", "community", "--gcj02").out
+    with store.read() as tx:
+        data = tx.records.get("place", "120103007002").data
+        index = read_index(tx)
+    assert index.locate(Point(117.2195, 39.0895)).community is None
+    assert index.locate(Point(117.2095, 39.0795)).community == "120103007002"
+    assert (data["name"], data["parent"], data["entrances"]) == ("新名", "120103007", {"a": 1})
+    (tmp_path / "bad").write_text("[]")
+    assert (
+        "not a GeoJSON FeatureCollection" in hexi("import", "layer", tmp_path / "bad", "--level", "grid").err
+    )
+
+
+def test_the_frame_of_the_district_leaves_ones_own_map_alone(hexi, store):
+    own = {"name": "我的街道", "level": "street", "polygon": box(117.21, 39.08), "synthetic": False}
+    put(store, "place", "120103001", **own)
+    assert "164 places: 163 new, 0 changed, 1 unchanged, 0 bad" in hexi("import", "district").out
+    with store.read() as tx:
+        places = {r.id: r.data for r in tx.records.find("place", limit=500)}
+    assert places["120103001"] == own
+    assert [code for code, data in places.items() if data.get("polygon")] == ["120103", "120103001"]
+    levels = Counter(data["level"] for data in places.values())
+    assert levels == {"district": 1, "street": 14, "community": 149}
+    assert "162 changed" in hexi("import", "district", "--synthetic").out
+    with store.read() as tx:
+        drawn = {r.id: r.data for r in tx.records.find("place", limit=500)}
+    assert drawn["120103001"] == own
+    assert {code for code, data in drawn.items() if not data["synthetic"]} == {"120103", "120103001"}
 
 
 def test_an_account_is_made_without_its_password_on_the_command_line(hexi, store):

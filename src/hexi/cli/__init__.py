@@ -20,6 +20,7 @@ from hexi.cli import (
     erase,
     figures,
     packs,
+    places,
     quarantine,
     safety,
     serve,
@@ -37,7 +38,20 @@ app = typer.Typer(
     help="The operating platform of a city district.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for group in (serve, packs, day, table, safety, figures, quarantine, access, configuration, doctor, erase):
+for group in (
+    serve,
+    packs,
+    day,
+    table,
+    places,
+    safety,
+    figures,
+    quarantine,
+    access,
+    configuration,
+    doctor,
+    erase,
+):
     group.register(app)
 
 

@@ -78,6 +78,22 @@ def warn(text: Text | str) -> None:
     err.print(words(text) if isinstance(text, Text) else text, highlight=False, markup=False, soft_wrap=True)
 
 
+def warn_of_more(left: int) -> None:
+    """Say how many problems were not printed, when there are any."""
+    if left > 0:
+        warn(Text(zh=f"……还有 {left} 处，见 --json", en=f"... and {left} more, see --json"))
+
+
+def say_stored(written: int, *, dry_run: bool, refused: bool) -> None:
+    """Say how an import ended."""
+    if dry_run:
+        say("试运行，没有写入", "dry run: nothing was stored")
+    elif refused:
+        say("没有写入；改正后重试，或加 --skip-bad", "nothing was stored; correct it, or use --skip-bad")
+    else:
+        say(f"已写入 {written} 条", f"stored {written}")
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON, and nothing else."""
     plain = msgspec.to_builtins(value)

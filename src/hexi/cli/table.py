@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from hexi.adapters.sheets import read_sheet
 from hexi.adapters.tabular import (
@@ -37,9 +38,26 @@ class Form(StrEnum):
 Kind = Annotated[str, typer.Argument(help="Kind of record: person, contact, device, centre, roster ...")]
 
 
+class _TableUnlessNamed(TyperGroup):
+    """``hexi import person people.csv`` is short for ``hexi import table person people.csv``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is named, else the import of a table."""
+        named = bool(args) and args[0] in self.commands
+        return super().resolve_command(ctx, args if named else ["table", *args])
+
+
+importing = typer.Typer(
+    cls=_TableUnlessNamed,
+    no_args_is_help=True,
+    help="Bring in records from a table (hexi import KIND FILE), a map layer, or the district's frame.",
+)
+
+
 def register(app: typer.Typer) -> None:
     """Add both commands."""
-    app.command("import")(import_table)
+    app.add_typer(importing, name="import")
+    importing.command("table")(import_table)
     app.command("export")(export_table)
 
 
@@ -66,7 +84,10 @@ def import_table(
     ] = False,
     as_json: common.AsJson = False,
 ) -> None:
-    """Add or update records from a table, all rows or none. An empty cell leaves a field as it is."""
+    """Add or update records from a table, all rows or none. An empty cell leaves a field as it is.
+
+    The word ``table`` may be left out.
+    """
     sheet = read_sheet(file.read_bytes())
     with common.installation() as (_, catalogue, store):
         of_kind = kind_of(catalogue, kind)
@@ -98,14 +119,8 @@ def _print_report(report: ImportReport, *, dry_run: bool) -> None:
         f"{report.rows} rows: {report.new} new, {report.changed} changed, {report.unchanged} unchanged, "
         f"{report.bad_rows} bad",
     )
-    if dry_run:
-        common.say("试运行，没有写入", "dry run: nothing was stored")
-    elif report.problems and not report.written:
-        common.say(
-            "没有写入；改正后重试，或加 --skip-bad", "nothing was stored; correct it, or use --skip-bad"
-        )
-    else:
-        common.say(f"已写入 {report.written} 条", f"stored {report.written}")
+    refused = bool(report.problems) and not report.written
+    common.say_stored(report.written, dry_run=dry_run, refused=refused)
 
 
 def _print_rows(problems: list[RowProblem]) -> None:
@@ -117,9 +132,7 @@ def _print_rows(problems: list[RowProblem]) -> None:
                 en=f"row {problem.row}, {where}: {problem.message.en}",
             )
         )
-    if len(problems) > SHOWN:
-        left = len(problems) - SHOWN
-        common.warn(Text(zh=f"……还有 {left} 处，见 --json", en=f"... and {left} more, see --json"))
+    common.warn_of_more(len(problems) - SHOWN)
 
 
 def export_table(
