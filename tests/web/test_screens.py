@@ -193,10 +193,13 @@ def test_typing_is_kept_while_the_case_changes(world: World, page: Page) -> None
 
 def test_many_tabs_share_one_stream(world: World, context: BrowserContext) -> None:
     """Nine tabs: the ninth loads, all hear, and the server holds one stream for them."""
+    with world.client() as client:
+        client.get("/desk/queue")
     tabs = [context.new_page() for _ in range(9)]
     for tab in tabs:
         tab.goto("/desk")
-    until(lambda: world.app.platform.hub.listeners == 1)
+    own = 1
+    until(lambda: world.app.platform.hub.listeners == 1 + own)
     case = call(world)
     for tab in (tabs[0], tabs[8]):
         expect(tab.locator(f'#queue-list a[data-case="{case}"]')).to_be_visible()
@@ -279,7 +282,7 @@ def test_a_number_opens_the_cases_behind_it(world: World, page: Page) -> None:
 
 
 def test_an_evidence_photo_and_a_note_reach_the_case(world: World, page: Page, tmp_path: Path) -> None:
-    case = call(world)
+    case = call(world, "E00005")
     photo = tmp_path / "photo.png"
     page.goto(f"/cases/{case}")
     page.screenshot(path=photo)

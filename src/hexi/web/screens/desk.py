@@ -47,11 +47,10 @@ def desk(
     )
 
 
-@get("/desk/queue", guards=may(Permission.CASE_SEE), sync_to_thread=True)
-def queue(request: Visit, screens: NamedDependency[Screens]) -> Response[str]:
+@get("/desk/queue", guards=may(Permission.CASE_SEE))
+async def queue(request: Visit, screens: NamedDependency[Screens]) -> Response[str]:
     """The queue alone; drawn once for each state of the cases, language and place."""
-    speak(request)
-    return html(screens.drawn_queue(request, visitor_of(request)))
+    return html(await screens.drawn_queue(request, visitor_of(request)))
 
 
 @get("/desk/case/{case_id:str}", guards=may(Permission.CASE_SEE), sync_to_thread=True)
@@ -128,10 +127,10 @@ def _queue(screens: Screens, tx: Transaction, caller: Caller) -> dict[str, Any]:
 
 def _desks(tx: Transaction, caller: Caller, now: Instant) -> list[dict[str, Any]]:
     names = Names(tx)
-    records = tx.records.find("roster", limit=500)
-    rosters = [view(record, Roster) for record in records]
-    mine = [r for r in rosters if not caller.place or r.place.startswith(caller.place) or r.id == "district"]
-    return [_desk(roster, names, caller, now) for roster in sorted(mine, key=_widest_first)[:40]]
+    records = tx.records.find("roster", limit=500, place=caller.place)
+    district = tx.records.get("roster", "district") if caller.place else None
+    rosters = [view(record, Roster) for record in (*records, *([district] if district else []))]
+    return [_desk(roster, names, caller, now) for roster in sorted(rosters, key=_widest_first)[:40]]
 
 
 def _widest_first(roster: Roster) -> tuple[int, str]:

@@ -20,6 +20,7 @@ _INPUTS = {
     FieldType.DATE: "date",
     FieldType.PHONE: "tel",
 }
+SUGGESTED = 12
 _LONG = frozenset({FieldType.LONG_TEXT, FieldType.LIST, FieldType.JSON})
 
 
@@ -161,7 +162,8 @@ def _cell(field: Field, value: Any, names: Names) -> tuple[str, str]:
     return (text if len(text) < 400 else text[:400] + "…"), ""
 
 
-def suggestions(tx: Transaction, ref: str, text: str, limit: int = 12) -> list[tuple[str, str]]:
-    """Records that a reference may point to."""
-    found = tx.records.find(ref, text, limit)
+def suggestions(tx: Transaction, kind: RecordKind, text: str, caller: Caller) -> list[tuple[str, str]]:
+    """Records that a reference may point to; names of people only from within the caller's place."""
+    public = "name" in kind.field and kind.field["name"].privacy is Privacy.PUBLIC
+    found = tx.records.find(kind.id, text, SUGGESTED, place=None if public else caller.place)
     return [(record.id, str(record.data.get("name") or record.id)) for record in found]

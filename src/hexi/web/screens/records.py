@@ -36,9 +36,11 @@ _PLAIN = frozenset({"text", "phone", "choice", "ref", "bool", "integer", "hours"
 def kinds(request: Visit, screens: NamedDependency[Screens]) -> Response[str]:
     """Every kind of record and how many there are."""
     speak(request)
+    place = visitor_of(request).place
     with screens.platform.store.read() as tx:
         found = [
-            (k.id, say(k.title), tx.records.count(k.id)) for k in screens.catalogue.record_kinds.values()
+            (k.id, say(k.title), tx.records.count(k.id, place=place))
+            for k in screens.catalogue.record_kinds.values()
         ]
     return screens.page(request, "kinds.html", kinds=found)
 
@@ -68,9 +70,9 @@ async def _list(request: Visit, screens: Screens, kind: str, text: str, page: in
     speak(request)
     known, caller = _kind(screens, kind), visitor_of(request)
     with screens.platform.store.read() as tx:
-        found = tx.records.find(kind, text.strip(), PAGE_SIZE, max(0, page - 1) * PAGE_SIZE)
-        total = tx.records.count(kind, text.strip())
-        records = [record for record in found if lies_within(tx, record, caller)]
+        skip = max(0, page - 1) * PAGE_SIZE
+        records = tx.records.find(kind, text.strip(), PAGE_SIZE, skip, caller.place)
+        total = tx.records.count(kind, text.strip(), caller.place)
         columns = [(name, say(f.label)) for name, f in known.field.items() if f.type.value in _PLAIN]
         shown = [c for c in columns if c[0] in editable(known, caller)][:_COLUMNS]
         rows = [_list_row(known, record, caller, (shown, Names(tx))) for record in records]
@@ -231,10 +233,11 @@ def _form(
     filled: Mapping[str, Any],
     errors: Mapping[str, str] | None = None,
 ) -> Response[str]:
-    shown = editable(kind, visitor_of(request))
+    caller = visitor_of(request)
+    shown = editable(kind, caller)
     fields = controls(kind, filled["data"], errors or {}, shown)
     with screens.platform.store.read() as tx:
-        choices = {ref: suggestions(tx, ref, "") for _, ref in kind.refs()}
+        choices = {ref: suggestions(tx, _kind(screens, ref), "", caller) for _, ref in kind.refs()}
     return screens.page(
         request,
         "record_form.html",
@@ -254,9 +257,10 @@ def suggest(
     request: Visit, screens: NamedDependency[Screens], kind: FromPath[str], text: FromQuery[str] = ""
 ) -> Response[str]:
     """Options for a field that points to a record."""
-    _kind(screens, kind)
+    known = _kind(screens, kind)
     with screens.platform.store.read() as tx:
-        return screens.page(request, "parts/options.html", options=suggestions(tx, kind, text))
+        options = suggestions(tx, known, text, visitor_of(request))
+    return screens.page(request, "parts/options.html", options=options)
 
 
 @post("/records/{kind:str}", guards=may(Permission.RECORD_SEE, Permission.RECORD_EDIT))

@@ -17,7 +17,8 @@ from hexi.kernel.ports import CaseFilter
 from hexi.spine.platform import Platform
 from hexi.web.access.permissions import Caller, Permission
 from hexi.web.screens import names, words
-from hexi.web.screens.queue import Queue
+from hexi.web.screens.drawn import Drawn
+from hexi.web.screens.queue import NAMES_FOR, Queue
 
 HERE = Path(__file__).resolve().parent.parent
 STATIC = HERE / "static"
@@ -49,16 +50,13 @@ def environment() -> Environment:
     return env
 
 
-_DRAWN_KEPT = 50
-
-
 class Screens:
     """The platform with what is needed to show it."""
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
         self.queue = Queue()
-        self._drawn: dict[tuple[object, ...], str] = {}
+        self.drawn = Drawn(platform.hub)
         self.env = environment()
         self.env.globals["demo"] = platform.demo
         self.env.globals["version"] = platform.version
@@ -89,18 +87,18 @@ class Screens:
         }
         return self.env.get_template(template).render(context)
 
-    def drawn_queue(self, request: Visit, caller: Caller) -> str:
-        """The queue as the visitor sees it, drawn once for each state of it."""
+    async def drawn_queue(self, request: Visit, caller: Caller) -> str:
+        """The queue as the visitor sees it."""
+        key = (language_of(request), caller.place, self.now() // NAMES_FOR, id(self.catalogue))
+        return await self.drawn.get(key, lambda: self._draw_queue(request, caller))
+
+    def _draw_queue(self, request: Visit, caller: Caller) -> str:
+        speak(request)
         wanted = CaseFilter(open=True, **area(caller))
         with self.platform.store.read() as tx:
             rows = self.queue.rows(tx, self.catalogue, wanted, self.now())
             total = tx.cases.count(wanted)
-        key = (language_of(request), total, *rows)
-        if key not in self._drawn:
-            if len(self._drawn) >= _DRAWN_KEPT:
-                self._drawn.clear()
-            self._drawn[key] = self.render(request, "parts/queue.html", rows=rows, total=total)
-        return self._drawn[key]
+        return self.render(request, "parts/queue.html", rows=rows, total=total)
 
     def page(self, request: Visit, template: str, status: int = 200, **values: Any) -> Response[str]:
         """A template as an answer, under the strict content policy."""

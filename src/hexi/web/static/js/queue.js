@@ -34,7 +34,7 @@ function keepOrder(fresh) {
     if (!known) list().append(arrived(row)); else update(known, row);
   }
   for (const row of list().querySelectorAll("li[id]"))
-    if (!fresh.querySelector(`#${CSS.escape(row.id)}`)) row.classList.add("bubble", "over");
+    if (!fresh.querySelector(`#${CSS.escape(row.id)}`)) row.classList.add("gone");
   waiting = fresh;
   say(true);
 }
