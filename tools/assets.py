@@ -22,6 +22,8 @@ FILES = {
     "maplibre-gl/dist/maplibre-gl.mjs": "maplibre-gl.mjs",
     "maplibre-gl/dist/maplibre-gl-worker.mjs": "maplibre-gl-worker.mjs",
     "maplibre-gl/dist/maplibre-gl.css": "maplibre-gl.css",
+    "htmx.org/LICENSE": "htmx.LICENSE.txt",
+    "maplibre-gl/LICENSE.txt": "maplibre-gl.LICENSE.txt",
 }
 
 
