@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import delete
 from tests.contract.make import a_record
 
 from hexi.adapters.sql import SqlStore
+from hexi.adapters.sql.tables import record_link
 from hexi.kernel.record import Field, FieldType, RecordKind
 from hexi.kernel.text import Text
 
@@ -54,6 +56,82 @@ def test_pages_by_id(store: SqlStore) -> None:
             tx.records.put(a_record("unit", f"U{number}"))
         assert [r.id for r in tx.records.find("unit", "", 2)] == ["U1", "U2"]
         assert [r.id for r in tx.records.find("unit", "", 2, 2)] == ["U3"]
+
+
+STREET, OTHER = "410802001", "410802002"
+PLACED = {
+    ("person", "E1"): {"street": STREET, "community": STREET + "001"},
+    ("person", "E2"): {"street": OTHER, "community": OTHER + "001"},
+    ("person", "E3"): {"community": STREET + "002"},
+    ("person", "E4"): {"name": "无住址"},
+    ("contact", "K1"): {"person": "E1"},
+    ("contact", "K2"): {"person": "E2"},
+    ("contact", "K3"): {"person": "nobody"},
+    ("device", "D1"): {"owner": "person:E1"},
+    ("device", "D2"): {"owner": "E3", "street": OTHER},
+    ("roster", "street-1"): {"place": STREET},
+    ("roster", "district"): {"place": "410802"},
+    ("place", STREET): {"name": "街道"},
+    ("place", STREET + "001-G01"): {"name": "网格"},
+    ("place", OTHER): {"name": "街道"},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "expected"),
+    [
+        ("person", STREET, ["E1", "E3"]),
+        ("person", STREET + "002", ["E3"]),
+        ("person", "410802003", []),
+        ("contact", STREET, ["K1"]),
+        ("contact", OTHER + "001", ["K2"]),
+        ("device", STREET, ["D1"]),
+        ("device", OTHER, ["D2"]),
+        ("roster", STREET, ["street-1"]),
+        ("place", STREET, [STREET, STREET + "001-G01"]),
+    ],
+)
+def test_records_of_a_place_are_found_in_the_store(
+    store: SqlStore, kind: str, place: str, expected: list[str]
+) -> None:
+    """Of its own street or community, else of those of the person it belongs to."""
+    with store.write() as tx:
+        for (of_kind, identity), data in PLACED.items():
+            tx.records.put(a_record(of_kind, identity, **data))
+        assert [r.id for r in tx.records.find(kind, place=place)] == expected
+    with store.read() as tx:
+        assert [r.id for r in tx.records.find(kind, place=place)] == expected
+        assert tx.records.count(kind, place=place) == len(expected)
+        assert [r.id for r in tx.records.find(kind, "", 1, 1, place)] == expected[1:2]
+        assert tx.records.find(kind, "no such", place=place) == []
+
+
+def test_who_moves_is_found_where_they_live_now_with_all_that_is_theirs(store: SqlStore) -> None:
+    with store.write() as tx:
+        for (kind, identity), data in PLACED.items():
+            tx.records.put(a_record(kind, identity, **data))
+        tx.records.put(a_record("person", "E1", street=OTHER))
+    with store.read() as tx:
+        assert [r.id for r in tx.records.find("person", place=STREET)] == ["E3"]
+        assert tx.records.find("contact", place=STREET) == []
+        assert [r.id for r in tx.records.find("contact", place=OTHER)] == ["K1", "K2"]
+    with store.write() as tx:
+        tx.records.erase("person", "E2")
+    with store.read() as tx:
+        assert [r.id for r in tx.records.find("contact", place=OTHER)] == ["K1"]
+
+
+def test_places_are_derived_anew_for_records_of_an_earlier_version(store: SqlStore) -> None:
+    """An installation that kept only references finds its places after the update."""
+    with store.write() as tx:
+        tx.records.put(a_record("person", "E1", street=STREET))
+    with store.write() as tx:
+        tx.link.query(delete(record_link))
+        tx.settings.put("records.links", "{}")
+        assert tx.records.find("person", place=STREET) == []
+    store.use_record_kinds({})
+    with store.read() as tx:
+        assert [r.id for r in tx.records.find("person", place=STREET)] == ["E1"]
 
 
 def test_references_follow_their_record(store: SqlStore) -> None:

@@ -124,6 +124,16 @@ def test_looks_latest_first(store: SqlStore) -> None:
         assert tx.access.looks("person:E0", 9) == [looks[2], looks[0]]
 
 
+def test_all_sessions_of_an_account_end_but_one(store: SqlStore) -> None:
+    with store.write() as tx:
+        for digest, login in (("d1", "amy"), ("d2", "amy"), ("d3", "bob")):
+            tx.access.put_session(digest, login, NOW + 10)
+        assert tx.access.end_sessions("amy", but="d2") == 1
+        assert [tx.access.session(d, NOW) for d in ("d1", "d2", "d3")] == [None, "amy", "bob"]
+        assert tx.access.end_sessions("amy") == 1
+        assert tx.access.session("d2", NOW) is None
+
+
 def test_expired_sessions_are_forgotten(store: SqlStore) -> None:
     with store.write() as tx:
         for number in range(5):

@@ -60,11 +60,12 @@ def add_account(
 
 @account.command("reset")
 def reset_account(login: Login, stdin: Stdin = False) -> None:
-    """Give an account a new password; it may log in again if it was locked."""
+    """Give an account a new password; it may log in again if it was locked. Its sessions end."""
     hashed = _hash(stdin=stdin)
     with common.installation() as (_, _catalogue, store), store.write() as tx:
         known = _account(tx, login)
         tx.access.put_account(msgspec.structs.replace(known, hash=hashed, active=True))
+        tx.access.end_sessions(login)
     common.say(f"{login} 的密码已更改", f"the password of {login} was changed")
 
 
@@ -73,6 +74,7 @@ def lock_account(login: Login) -> None:
     """Lock an account: it may not log in until its password is reset."""
     with common.installation() as (_, _catalogue, store), store.write() as tx:
         tx.access.put_account(msgspec.structs.replace(_account(tx, login), active=False))
+        tx.access.end_sessions(login)
     common.say(f"{login} 已停用", f"{login} is locked")
 
 

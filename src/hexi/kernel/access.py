@@ -68,6 +68,10 @@ class Access(Protocol):
         """End a session."""
         ...
 
+    def end_sessions(self, login: str, but: str | None = None) -> int:
+        """End every session of an account, except the one with this digest; says how many."""
+        ...
+
     def forget_sessions(self, now: Instant) -> int:
         """Drop sessions that have expired, the oldest 20,000 at most; says how many."""
         ...

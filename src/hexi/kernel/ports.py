@@ -291,12 +291,14 @@ class Records(Protocol):
         """Store the next version (``version`` is set here) with its references; returns it."""
         ...
 
-    def find(self, kind: str, text: str = "", limit: int = 50, offset: int = 0) -> list[Record]:
-        """Records whose id or data contains a text, by id."""
+    def find(
+        self, kind: str, text: str = "", limit: int = 50, offset: int = 0, place: str | None = None
+    ) -> list[Record]:
+        """Records whose id or data contains a text, by id; of a street or community alone, by its code."""
         ...
 
-    def count(self, kind: str, text: str = "") -> int:
-        """How many of a kind contain a text."""
+    def count(self, kind: str, text: str = "", place: str | None = None) -> int:
+        """How many of a kind contain a text, in a place."""
         ...
 
     def linked(self, kind: str, field: str, target: str) -> list[Record]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -84,6 +84,31 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     def ref(self) -> str:
         """How other things name it: ``person:E00001``."""
         return f"{self.kind}:{self.id}"
+
+
+class Whereabouts(NamedTuple):
+    """What a record lies in: the codes of its street and community, else the person it belongs to."""
+
+    codes: frozenset[str] = frozenset()
+    owner: str | None = None
+
+
+def whereabouts(record: Record) -> Whereabouts:
+    """Whose district a record is part of; nobody's when nothing says so.
+
+    A community's official code begins with its street's, so the street is known by it too.
+    """
+    data = record.data
+    if record.kind == "place":
+        return Whereabouts(frozenset({record.id[:9], record.id[:12]}))
+    if "street" in data or "community" in data:
+        street, community = data.get("street"), data.get("community")
+        codes = [street, community, community[:9] if isinstance(community, str) else None]
+        return Whereabouts(frozenset(code for code in codes if isinstance(code, str) and code))
+    if isinstance(data.get("place"), str):
+        return Whereabouts(frozenset({data["place"][:9], data["place"][:12]}))
+    owner = data.get("person") or data.get("owner")
+    return Whereabouts(owner=owner.removeprefix("person:") if isinstance(owner, str) else None)
 
 
 class Problem(msgspec.Struct, frozen=True):

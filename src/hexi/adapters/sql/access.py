@@ -23,6 +23,7 @@ _SESSION = select(session.c.login).where(
     session.c.digest == bindparam("digest"), session.c.expires > bindparam("now")
 )
 _END = delete(session).where(session.c.digest == bindparam("digest"))
+_END_ALL = delete(session).where(session.c.login == bindparam("of"), session.c.digest != bindparam("but"))
 _EXPIRED = (
     select(session.c.digest)
     .where(session.c.expires <= bindparam("before"))
@@ -73,6 +74,10 @@ class SqlAccess:
     def end_session(self, digest: str) -> None:
         """End a session."""
         self._work.write(_END, digest=digest)
+
+    def end_sessions(self, login: str, but: str | None = None) -> int:
+        """End every session of an account, except the one with this digest; says how many."""
+        return self._work.write(_END_ALL, of=login, but=but or "").rowcount
 
     def forget_sessions(self, now: Instant) -> int:
         """Drop sessions that have expired, the oldest 20,000 at most; says how many."""

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, CompoundSelect, bindparam, delete, func, or_, select, update
 
 from hexi.adapters.sql.link import Upsert, ignoring, replacing
 from hexi.adapters.sql.tables import record, record_link, record_version, setting
 from hexi.adapters.sql.work import Work
-from hexi.kernel.record import Record, RecordKind
+from hexi.kernel.record import Record, RecordKind, whereabouts
 
 _encode = msgspec.json.Encoder().encode
 
@@ -52,6 +52,9 @@ _GROW = Upsert(
 )
 _REVISION = select(setting.c.value).where(setting.c.name == bindparam("name"))
 
+PLACE, OWNER = "@place", "@owner"
+"""Fields that no kind of record can have; see ``kernel.record.whereabouts``."""
+
 Row = tuple[Any, ...]
 
 
@@ -62,18 +65,26 @@ class LinkedFields:
         self._fields = {kind: tuple(name for name, _ in k.refs()) for kind, k in kinds.items()}
 
     def links(self, r: Record) -> list[tuple[str, str, str, str]]:
-        """(kind, id, field, target) for every reference a record makes; none when it is deleted."""
+        """(kind, id, field, target) for every reference a record makes, and for the places it lies in."""
         if r.deleted:
             return []
-        return [
-            (r.kind, r.id, field, target)
+        referred = [
+            (field, target)
             for field in self._fields.get(r.kind, ())
             for target in _targets(r.data.get(field))
         ]
+        return [(r.kind, r.id, field, target) for field, target in (*referred, *_places(r))]
 
     def text(self) -> str:
         """What was told, in a form that can be compared."""
-        return _encode({kind: sorted(fields) for kind, fields in sorted(self._fields.items())}).decode()
+        told = {kind: sorted(fields) for kind, fields in sorted(self._fields.items())}
+        return _encode(["places", told]).decode()
+
+
+def _places(r: Record) -> list[tuple[str, str]]:
+    """Where a record lies, kept beside its references so that a place's records can be asked for."""
+    codes, owner = whereabouts(r)
+    return [(PLACE, code) for code in sorted(codes)] + ([(OWNER, owner)] if owner else [])
 
 
 def _targets(value: Any) -> list[str]:
@@ -108,16 +119,18 @@ class SqlRecords:
         self._versions[(*key, stored.version)] = stored
         return stored
 
-    def find(self, kind: str, text: str = "", limit: int = 50, offset: int = 0) -> list[Record]:
-        """Records whose id or data contains a text, by id."""
+    def find(
+        self, kind: str, text: str = "", limit: int = 50, offset: int = 0, place: str | None = None
+    ) -> list[Record]:
+        """Records whose id or data contains a text, by id; of a street or community alone, by its code."""
         self._work.flush(self._owed)
-        query = select(record).where(*_holding(kind, text)).order_by(record.c.id)
+        query = select(record).where(*_holding(kind, text, place)).order_by(record.c.id)
         return [_record(row) for row in self._work.link.query(query.limit(limit).offset(offset))]
 
-    def count(self, kind: str, text: str = "") -> int:
-        """How many of a kind contain a text."""
+    def count(self, kind: str, text: str = "", place: str | None = None) -> int:
+        """How many of a kind contain a text, in a place."""
         self._work.flush(self._owed)
-        query = select(func.count()).select_from(record).where(*_holding(kind, text))
+        query = select(func.count()).select_from(record).where(*_holding(kind, text, place))
         [(count,)] = self._work.link.query(query)
         return int(count)
 
@@ -166,13 +179,25 @@ class SqlRecords:
         self._work.link.many(_PUT_VERSION, [_row(r) for r in owed.values()])
 
 
-def _holding(kind: str, text: str) -> list[ColumnElement[bool]]:
+def _holding(kind: str, text: str, place: str | None) -> list[ColumnElement[bool]]:
     found = [record.c.kind == kind, record.c.deleted == 0]
+    if place is not None:
+        found.append(record.c.id.in_(_within(kind, place)))
     if text:
         escaped = _encode(text).decode()[1:-1]
         in_id = record.c.id.icontains(text, autoescape=True)
         found.append(or_(in_id, record.c.data.icontains(escaped, autoescape=True)))
     return found
+
+
+def _within(kind: str, place: str) -> CompoundSelect[Any]:
+    """Ids of a kind that lie in a place themselves, or by the person they belong to."""
+    own, home = record_link.alias("own"), record_link.alias("home")
+    lies_in = select(own.c.id).where(own.c.kind == kind, own.c.field == PLACE, own.c.target == place)
+    belongs = select(own.c.id).where(own.c.kind == kind, own.c.field == OWNER)
+    belongs = belongs.join(home, home.c.id == own.c.target)
+    belongs = belongs.where(home.c.kind == "person", home.c.field == PLACE, home.c.target == place)
+    return lies_in.union_all(belongs)
 
 
 def _row(r: Record) -> Row:

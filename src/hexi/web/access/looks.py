@@ -7,7 +7,7 @@ from typing import Any
 
 from hexi.kernel.access import Look
 from hexi.kernel.ports import Transaction
-from hexi.kernel.record import Privacy, Record, RecordKind
+from hexi.kernel.record import Privacy, Record, RecordKind, whereabouts
 from hexi.spine.platform import Platform
 from hexi.web.access.permissions import Caller, Permission
 
@@ -54,13 +54,6 @@ def lies_within(tx: Transaction, record: Record, caller: Caller) -> bool:
     """Whether a record lies in the caller's place: its own street or community, else its person's."""
     if caller.place is None:
         return True
-    data = record.data
-    if record.kind == "place":
-        return caller.covers(record.id[:9], record.id[:12])
-    if "street" in data or "community" in data:
-        return caller.covers(data.get("street"), data.get("community"))
-    if isinstance(data.get("place"), str):
-        return caller.covers(data["place"][:9], data["place"][:12])
-    owner = data.get("person") or data.get("owner")
-    person = tx.records.get("person", str(owner).removeprefix("person:")) if owner else None
-    return person is not None and lies_within(tx, person, caller)
+    codes, owner = whereabouts(record)
+    person = tx.records.get("person", owner) if owner else None
+    return caller.place in (whereabouts(person).codes if person else codes)

@@ -59,8 +59,10 @@ class Sessions:
 
     async def begin(self, login: str) -> str:
         """A new session's secret for the cookie; durable before it returns."""
-        secret = new_secret()
-        await self._keep(digest_of(secret), login)
+        secret, now = new_secret(), self._platform.clock.now()
+        digest = digest_of(secret)
+        await self._platform.intake.call(lambda tx: tx.access.put_session(digest, login, now + LIFE))
+        _remember(self._prolonged, digest, now)
         return secret
 
     async def find(self, secret: str) -> Caller | None:
@@ -94,18 +96,15 @@ class Sessions:
 
     async def _prolong(self, digest: str, login: str) -> None:
         now = self._platform.clock.now()
-        if now - self._prolonged.get(digest, 0) >= PROLONG_AFTER:
-            with suppress(StoreError):  # whoever is logged in may still look while nothing can be written
-                await self._keep(digest, login)
-
-    async def _keep(self, digest: str, login: str) -> None:
-        now = self._platform.clock.now()
 
         def keep(tx: Transaction) -> None:
-            tx.access.put_session(digest, login, now + LIFE)
+            if tx.access.session(digest, now):  # one that was ended meanwhile stays ended
+                tx.access.put_session(digest, login, now + LIFE)
 
-        await self._platform.intake.call(keep)
-        _remember(self._prolonged, digest, now)
+        if now - self._prolonged.get(digest, 0) >= PROLONG_AFTER:
+            with suppress(StoreError):  # whoever is logged in may still look while nothing can be written
+                await self._platform.intake.call(keep)
+                _remember(self._prolonged, digest, now)
 
 
 _Value = TypeVar("_Value")

@@ -17,6 +17,7 @@ from hexi.kernel.text import Text
 from hexi.web.access.guards import Call, may, platform_of
 from hexi.web.access.passwords import hash_password
 from hexi.web.access.permissions import ROLES, Permission
+from hexi.web.access.sessions import read_cookie
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
@@ -88,13 +89,15 @@ def list_accounts(request: Call) -> list[AccountView]:
 
 @put("/accounts/{login:str}", guards=may(Permission.ACCOUNT_EDIT), summary="Add or change an account")
 async def put_account(request: Call, login: FromPath[str], data: JSONBody[AccountBody]) -> AccountView:
-    """Add or change an account; a change counts at once, also for those who are logged in."""
+    """Add or change an account; a change counts at once. A new password ends its other sessions."""
     if data.role not in ROLES:
         roles = ", ".join(ROLES)
         raise ProblemError(
             "invalid", errors=[FieldFault("/role", Text(zh=f"应为 {roles}", en=f"one of {roles}"))]
         )
     hashed = await _hash(data.password) if data.password is not None else None
+    secret = read_cookie(request.headers.get("cookie", ""))
+    own = digest_of(secret) if secret else None
 
     def change(tx: Transaction) -> Account:
         present = tx.access.account(login)
@@ -105,6 +108,8 @@ async def put_account(request: Call, login: FromPath[str], data: JSONBody[Accoun
         del fields["password"]
         account = Account(login=login, hash=stored, **fields)
         tx.access.put_account(account)
+        if hashed or not account.active:
+            tx.access.end_sessions(login, own)
         return account
 
     account = await platform_of(request).intake.call(change)

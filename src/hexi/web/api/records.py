@@ -21,7 +21,6 @@ from hexi.web.api.common import Limit, Offset
 
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="The version that is changed.")]
 MAX_ID = 200
-_CHUNK = 200
 
 
 class RecordView(msgspec.Struct, kw_only=True):
@@ -67,26 +66,12 @@ async def list_records(
 
     def find() -> list[Record]:
         with platform.store.read() as tx:
-            return (
-                _find(tx, kind, q, caller)[offset : offset + limit]
-                if caller.place
-                else tx.records.find(kind, q, limit, offset)
-            )
+            return tx.records.find(kind, q, limit, offset, caller.place)
 
     items = [_view(known, record, caller) for record in await asyncio.to_thread(find)]
     if any(personal_fields(known, item.data) for item in items):
         await look(platform, caller, f"{kind}:*", f"list of {len(items)}")
     return RecordPage(items=items, limit=limit, offset=offset)
-
-
-def _find(tx: Transaction, kind: str, text: str, caller: Caller) -> list[Record]:
-    """All records within the caller's place."""
-    found: list[Record] = []
-    at = 0
-    while chunk := tx.records.find(kind, text, _CHUNK, at):
-        found += [record for record in chunk if lies_within(tx, record, caller)]
-        at += len(chunk)
-    return found
 
 
 @get("/records/{kind:str}/{identity:str}", guards=may(Permission.RECORD_SEE), summary="One record")
