@@ -175,8 +175,10 @@ def test_seven_hundred_metres_take_a_quarter_of_an_hour() -> None:
         {"lon": True, "lat": 2},
         {"lon": 0, "lat": 0},
         {"lon": 181, "lat": 0},
-    ]
-    + [{"lon": math.nan, "lat": 1}, {"lon": math.inf, "lat": 1}, {"lon": [1], "lat": 1}],
+        {"lon": math.nan, "lat": 1},
+        {"lon": math.inf, "lat": 1},
+        {"lon": [1], "lat": 1},
+    ],
 )
 def test_what_is_no_position(data: dict) -> None:
     assert point_in(data) is None
