@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from hashlib import sha256
 from pathlib import Path
+
+from hexi.adapters.durable import sync, write_private
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -29,9 +29,9 @@ class FileStore:
         if not _holds(path, content):
             if not path.parent.exists():
                 path.parent.mkdir(exist_ok=True)
-                _sync_folder(self._folder)
-            _write(path.with_suffix(".type"), content_type.encode())
-            _write(path, content)
+                sync(self._folder)
+            write_private(path.with_suffix(".type"), content_type.encode())
+            write_private(path, content)
         return digest
 
     def get(self, digest: str) -> tuple[bytes, str]:
@@ -54,26 +54,3 @@ class FileStore:
 def _holds(path: Path, content: bytes) -> bool:
     """Whether the file is there and whole; a damaged one is written again."""
     return path.exists() and path.read_bytes() == content
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Under its name only when all of it is on the disk."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

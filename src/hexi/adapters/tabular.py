@@ -37,15 +37,20 @@ class RowProblem(msgspec.Struct, frozen=True):
     message: Text
 
 
-class ImportReport(msgspec.Struct, kw_only=True):
-    """What an import did, or would do when it is dry or refused."""
+class Tally(msgspec.Struct, kw_only=True):
+    """How many records an import made, or would make when it is dry or refused."""
 
-    kind: str
-    rows: int = 0
     new: int = 0
     changed: int = 0
     unchanged: int = 0
     written: int = 0
+
+
+class ImportReport(Tally, kw_only=True):
+    """What an import of a table did."""
+
+    kind: str
+    rows: int = 0
     unknown_columns: list[str] = []
     hints: dict[str, str] = {}
     """Unknown column -> the header that may have been meant."""

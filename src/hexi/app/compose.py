@@ -7,11 +7,11 @@ import math
 import random
 import secrets
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from hexi import __version__
 from hexi.adapters.channels import OpenChannel, WaysOut
 from hexi.adapters.clock import SystemClock
+from hexi.adapters.durable import write_private
 from hexi.adapters.files import FileStore
 from hexi.adapters.geo import read_index
 from hexi.adapters.metrics import Metrics
@@ -146,10 +146,5 @@ def _secret(settings: Settings) -> str:
         return read_secret(settings.secret_file)
     path = settings.data_dir / "secret"
     if not path.exists():
-        _write_private(path, secrets.token_urlsafe(32))
+        write_private(path, f"{secrets.token_urlsafe(32)}\n".encode())
     return read_secret(path)
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text + "\n", encoding="utf-8")

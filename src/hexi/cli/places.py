@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from hexi.adapters.geojson import FeatureProblem, MapImport, MapLayer, read_layer
+from hexi.adapters.tabular import Tally
 from hexi.cli import common
 from hexi.cli.table import SHOWN, importing
 from hexi.kernel.place import Level
@@ -22,15 +23,11 @@ from hexi.spine.records import keep
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and count, store nothing.")]
 
 
-class LayerReport(msgspec.Struct, kw_only=True):
-    """What an import of places did, or would do when it is dry or refused."""
+class LayerReport(Tally, kw_only=True):
+    """What an import of places did."""
 
     features: int
-    new: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    written: int = 0
-    problems: list[FeatureProblem] = []
+    problems: list[FeatureProblem] = msgspec.field(default_factory=list)
 
 
 def register(_: typer.Typer) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from hexi.adapters.durable import write_private
 from hexi.adapters.sheets import read_sheet
 from hexi.adapters.tabular import (
     ImportOrder,
@@ -157,5 +158,5 @@ def export_table(
     if file is None:
         sys.stdout.buffer.write(content)
         return
-    common.write_private(file, content)
+    write_private(file, content)
     common.say(f"已导出 {len(records)} 条到 {file}", f"exported {len(records)} to {file}")

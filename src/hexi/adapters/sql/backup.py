@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
+from hexi.adapters.durable import sync
 from hexi.adapters.sql.schema import SCHEMA
 
 
@@ -59,9 +59,9 @@ def _copy(source: Path, target: Path) -> None:
             whole.execute("SELECT count(*) FROM sqlite_master")
             whole.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(target)
-        _sync(target.parent)
+        sync(target.parent)
     except (sqlite3.Error, OSError) as error:
         temporary.unlink(missing_ok=True)
         raise BackupError(f"{source} -> {target}: {error}") from error
@@ -94,11 +94,3 @@ def _check(source: Path) -> None:
         raise BackupError(f"{source} is damaged: {state}")
     if version > SCHEMA:
         raise BackupError(f"{source} is at schema {version}, newer than this build's {SCHEMA}")
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

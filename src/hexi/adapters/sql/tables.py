@@ -155,29 +155,24 @@ notice = Table(
     _partial("ix_notice_waiting", "lane", "next_at", where="state = 'waiting'"),
 )
 
-record = Table(
-    "record",
-    metadata,
-    Column("kind", KEY, primary_key=True),
-    Column("id", KEY, primary_key=True),
-    Column("version", Integer, nullable=False),
-    Column("data", Text, nullable=False),
-    Column("at", BigInteger, nullable=False),
-    Column("by", KEY, nullable=False),
-    Column("deleted", SmallInteger, nullable=False),
-)
 
-record_version = Table(
-    "record_version",
-    metadata,
-    Column("kind", KEY, primary_key=True),
-    Column("id", KEY, primary_key=True),
-    Column("version", Integer, primary_key=True),
-    Column("data", Text, nullable=False),
-    Column("at", BigInteger, nullable=False),
-    Column("by", KEY, nullable=False),
-    Column("deleted", SmallInteger, nullable=False),
-)
+def _versions(name: str, *, every: bool) -> Table:
+    """Records as they stand, or ``every`` version of them."""
+    return Table(
+        name,
+        metadata,
+        Column("kind", KEY, primary_key=True),
+        Column("id", KEY, primary_key=True),
+        Column("version", Integer, primary_key=every, nullable=False),
+        Column("data", Text, nullable=False),
+        Column("at", BigInteger, nullable=False),
+        Column("by", KEY, nullable=False),
+        Column("deleted", SmallInteger, nullable=False),
+    )
+
+
+record = _versions("record", every=False)
+record_version = _versions("record_version", every=True)
 
 record_link = Table(
     "record_link",
