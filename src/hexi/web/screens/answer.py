@@ -17,7 +17,7 @@ from hexi.web.screens.arrival import hand_pass
 from hexi.web.screens.names import Names
 from hexi.web.screens.shell import Screens, Visit, speak
 from hexi.web.screens.told import told
-from hexi.web.screens.words import ANSWER, gettext, mark, say, word
+from hexi.web.screens.words import gettext, mark, say, word
 
 MAY = ("set_off", "declined", "arrived", "acknowledged", "well", "help", "checked_in", "cancelled")
 """The acts that a link can carry; anything that ends a case needs a log-in."""
@@ -101,12 +101,13 @@ def _shown(tx: Transaction, claim: LinkClaim) -> Shown | None:
         if notice.step != "ask"
         else notice.replies.values()
     )
+    answered = mine.answer if mine else ""
     return Shown(
         text=notice.text,
         name=notice.name,
         place=names.where(case.place),
-        acts=[(act, word("reply", act)) for act in acts if act in MAY],
-        answer=gettext(ANSWER[mine.answer]) if mine and mine.answer in ANSWER else "",
+        acts=[(act, word("reply", act)) for act in acts if act in MAY and act != answered],
+        answer=word("answer", answered) if answered else "",
         open=case.is_open,
         at=mine.answered_at if mine else None,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hexi.kernel.scenario import Scenario, Step, describe_length
 from hexi.web.screens.plan import unless
-from hexi.web.screens.words import gettext, mark, say, word
+from hexi.web.screens.words import gettext, listed, mark, say, word
 
 _AT_ONCE = mark("at once")
 _AFTER = mark("after %(length)s")
@@ -34,7 +34,7 @@ def _asking(scenario: Scenario) -> str:
 
 def _step(step: Step) -> str:
     when = gettext(_AFTER, length=say(describe_length(step.after))) if step.after else gettext(_AT_ONCE)
-    who = "、".join(word("recipient", expression) for expression in step.tell)
+    who = listed(word("recipient", expression) for expression in step.tell)
     parts = [gettext(_TELL, when=when, who=who, how=_ways(step.by))]
     if step.else_by:
         parts.append(gettext(_ELSE, how=_ways(step.else_by)))
@@ -44,4 +44,4 @@ def _step(step: Step) -> str:
 
 
 def _ways(by: tuple[str, ...]) -> str:
-    return "、".join(word("way", way) for way in by)
+    return listed(word("way", way) for way in by)

@@ -10,7 +10,7 @@ from hexi.kernel.clock import Instant
 from hexi.kernel.deadline import Deadline, DeadlineKind
 from hexi.kernel.place import UPWARD, Level
 from hexi.kernel.scenario import Step, describe_length
-from hexi.web.screens.words import gettext, mark, say, word
+from hexi.web.screens.words import gettext, listed, mark, say, word
 
 _UNLESS = mark("unless: %(condition)s")
 _ACKNOWLEDGED = mark("%(role)s has acknowledged")
@@ -59,7 +59,7 @@ def planned(case: Case, catalogue: Catalogue, deadlines: list[Deadline] | None =
 def _planned(step: Step | None, role: str, at: Instant) -> Planned:
     if step is None:
         return Planned(at, word("role", role), "", "")
-    who = "、".join(_recipient(expression) for expression in step.tell)
+    who = listed(_recipient(expression) for expression in step.tell)
     return Planned(at, who, " ".join(word("way", way) for way in step.by), unless(step.unless))
 
 

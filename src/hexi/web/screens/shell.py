@@ -45,7 +45,12 @@ def environment() -> Environment:
     env.globals["word"] = words.word
     env.globals["Permission"] = Permission
     env.filters.update(
-        say=words.say, clock=names.clock, minute=names.minute, stamp=names.stamp, span=names.length
+        listed=words.listed,
+        say=words.say,
+        clock=names.clock,
+        minute=names.minute,
+        stamp=names.stamp,
+        span=names.length,
     )
     return env
 

@@ -10,7 +10,7 @@ from hexi.kernel.catalogue import Catalogue
 from hexi.kernel.clock import Instant
 from hexi.web.screens.names import Names
 from hexi.web.screens.plan import planned, promises, unless
-from hexi.web.screens.words import gettext, mark, say, word
+from hexi.web.screens.words import gettext, listed, mark, say, word
 
 
 class Line(NamedTuple):
@@ -76,6 +76,7 @@ _SAID: dict[str, _Said] = {
 }
 _QUIET = {"planned", "stepped", "told"}
 _TOLD = mark("%(count)s told at the same moment: %(people)s")
+_BY = mark("%(name)s (%(ways)s)")
 _PROMISED = mark("Promised: %(promise)s")
 _AUTOMATIC = mark("%(who)s will be told (%(how)s)")
 
@@ -119,7 +120,7 @@ class Scribe:
             people.setdefault(self._names.of(entry.body["recipient"]), []).append(
                 word("way", entry.body["way"])
             )
-        said = "；".join(f"{name}（{'、'.join(ways)}）" for name, ways in people.items())
+        said = listed(gettext(_BY, name=name, ways=listed(ways)) for name, ways in people.items())
         return Line(entries[0].at, gettext(_TOLD, count=len(people), people=said))
 
     def _line(self, entry: Entry) -> Line:
@@ -146,7 +147,7 @@ class Scribe:
             "scenario": say(self._catalogue.title(body["scenario"])) if body.get("scenario") else "",
             "title": say(body["title"]) if isinstance(body.get("title"), dict) else "",
             "unit": self._names.of(body.get("unit")) if body.get("unit") else "",
-            "flags": "、".join(word("flag", flag) for flag in body.get("flags", [])),
+            "flags": listed(word("flag", flag) for flag in body.get("flags", [])),
             **{name: word(table, body.get(name, "")) for name, table in _TABLES.items()},
             **{name: body.get(name, "") for name in ("number", "into", "case")},
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from functools import cache
 from gettext import NullTranslations, translation
@@ -40,6 +40,11 @@ def say(text: Text | Mapping[str, str] | None) -> str:
     if isinstance(text, Text):
         return text.get(LANGUAGE.get())
     return text.get(LANGUAGE.get()) or text.get("zh", "")
+
+
+def listed(items: Iterable[str]) -> str:
+    """Several words as one list, with the comma of the page's language."""
+    return ("、" if LANGUAGE.get() == "zh" else ", ").join(items)
 
 
 def choose_language(cookie: str | None, accept: str) -> str:
