@@ -180,17 +180,19 @@ def core() -> Pack:
     return load_packs().catalogue().packs["core"]
 
 
-def build(scenarios: dict[str, dict[str, Any]], **pack: Any) -> Catalogue:
+def build(
+    scenarios: dict[str, dict[str, Any]], kinds: dict[str, KindInfo] | None = None, **pack: Any
+) -> Catalogue:
     """A catalogue of the given scenarios and the real core."""
     made = [parse_scenario({"id": f"t.{n}", "title": {"zh": n, "en": n}, **s}) for n, s in scenarios.items()]
     named = {kind for s in made for kind in (*s.kinds(), *s.signal.cleared_by)}
     named |= {k for s in made if s.sequence for k in (*s.sequence.first, *s.sequence.then)}
     named |= {k for s in made if s.absence for k in s.absence.kinds}
-    kinds = {
+    known = {
         kind: KindInfo(title=Text(zh=kind, en=kind), sos=kind.endswith(".sos"))
         for kind in sorted(named | {"heartbeat"})
     }
-    own = Pack(id="t", title=Text(zh="t", en="t"), kinds=kinds, scenarios=tuple(made), **pack)
+    own = Pack(id="t", title=Text(zh="t", en="t"), kinds=known | (kinds or {}), scenarios=tuple(made), **pack)
     return Catalogue([core(), own])
 
 

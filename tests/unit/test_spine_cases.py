@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 from tests.unit.spine_world import MORNING, SCENARIOS, World, build, catalogue
 
+from hexi.kernel.catalogue import KindInfo
+from hexi.kernel.text import Text
+
 SOS = ["pendant.sos", "cord.sos", "crash.sos", "unheard.of.sos", "sos", "Vendor.SOS"]
 OTHER = [*sorted(set(catalogue().kinds) - set(SOS)), "unheard.of"]
 EVERYWHERE = {"lon": 117.21, "lat": 39.09}
@@ -91,6 +94,11 @@ class TestNeverMasked:
         assert world.act(case, "help", "person:E1").fate == "accepted"
         assert is_answered(world, case)
         assert "contact:K1" in world.told(case)
+
+    def test_a_kind_that_a_pack_declares_and_nobody_answers(self) -> None:
+        title = Text(zh="怪", en="odd")
+        world = World(known=build({"sos": SCENARIOS["sos"]}, kinds={"odd.sos": KindInfo(title=title)}))
+        assert is_answered(world, world.send("odd.sos", "device:D1").case_id)
 
     def test_an_installers_test_never_swallows_the_real_thing(self, world: World) -> None:
         world.change("device", "D1", test_until="2026-05-06T11:00")

@@ -71,7 +71,7 @@ class Catalogue:
         self._index()
 
     def _sos_kinds(self) -> Iterable[str]:
-        yield from (kind for kind, info in self.kinds.items() if info.sos)
+        yield from (kind for kind, info in self.kinds.items() if info.sos or is_sos_kind(kind))
         yield from (kind for s in self.scenarios.values() if s.signal.sos for kind in s.signal.kinds)
 
     def _index(self) -> None:
