@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,14 +132,18 @@ class Siege:
         self._number = 0
 
     async def start(self) -> Life:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bench.kill", "child", str(self.folder), self.receiver.url),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        told = self.folder / "platform.log"
+        with told.open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "bench.kill", "child", str(self.folder), self.receiver.url),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+            )
         assert process.stdout
-        at, address = (await process.stdout.readline()).decode().split()
-        return Life(process, float(at), address)
+        said = (await process.stdout.readline()).decode().split()
+        if len(said) != 2:
+            raise RuntimeError(f"the platform did not start: {told.read_text()[-2_000:]}")
+        return Life(process, float(said[0]), said[1])
 
     def events(self) -> list[list[dict[str, Any]]]:
         who = self.random.randrange(PEOPLE)
@@ -208,13 +212,10 @@ class Siege:
             await asyncio.sleep(0.1)
 
     def owed(self) -> int:
-        path = self.folder / "hexi.db"
-        found = next(iter([*self.folder.glob("*.db"), *self.folder.glob("*.sqlite*")]), path)
-        with sqlite3.connect(f"file:{found}?mode=ro", uri=True) as database:
-            now = int(time.time() * 1000)
-            query = "SELECT count(*) FROM notice WHERE state = 'waiting' AND next_at <= ?"
-            (count,) = database.execute(query, (now,)).fetchone()
-        database.close()
+        path = settings(self.folder, "").database_url().removeprefix("sqlite:///")
+        query = "SELECT count(*) FROM notice WHERE state = 'waiting' AND next_at <= ?"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            (count,) = database.execute(query, (int(time.time() * 1000),)).fetchone()
         return int(count)
 
     def judge(self) -> Figures:
