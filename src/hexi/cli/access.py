@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -83,13 +84,21 @@ def list_accounts(as_json: common.AsJson = False) -> None:
     """List the accounts."""
     with common.installation() as (_, _catalogue, store), store.read() as tx:
         accounts = tx.access.accounts()
+    fields = ("login", "role", "place", "name", "person", "active")
+    _list(accounts, fields, Text(zh="（已停用）", en="(locked)"), as_json=as_json)
+
+
+def _list(found: Sequence[Account | Token], fields: Sequence[str], off: Text, *, as_json: bool) -> None:
+    """Print some fields of each, the last of which says whether it is active."""
+    rows = [{name: getattr(one, name) for name in fields} for one in found]
     if as_json:
-        shown = ("login", "name", "role", "place", "person", "active")
-        common.print_json([{field: getattr(a, field) for field in shown} for a in accounts])
+        common.print_json(rows)
         return
-    for one in accounts:
-        state = "" if one.active else common.words(Text(zh="（已停用）", en="(locked)"))
-        common.out.print(one.login, one.role, one.place or "", one.name, state, markup=False, highlight=False)
+    for row in rows:
+        *told, active = row.values()
+        cells = [",".join(cell) if isinstance(cell, tuple) else cell or "" for cell in told]
+        state = "" if active else common.words(off)
+        common.out.print(*cells, state, markup=False, highlight=False)
 
 
 def _account(tx: Transaction, login: str) -> Account:
@@ -146,10 +155,5 @@ def list_tokens(as_json: common.AsJson = False) -> None:
     """List the tokens, without their secrets."""
     with common.installation() as (_, _catalogue, store), store.read() as tx:
         tokens = tx.access.tokens()
-    if as_json:
-        shown = ("name", "sources", "scope", "active")
-        common.print_json([{field: getattr(t, field) for field in shown} for t in tokens])
-        return
-    for one in tokens:
-        state = "" if one.active else common.words(Text(zh="（已撤销）", en="(revoked)"))
-        common.out.print(one.name, one.scope, ",".join(one.sources), state, markup=False, highlight=False)
+    fields = ("name", "scope", "sources", "active")
+    _list(tokens, fields, Text(zh="（已撤销）", en="(revoked)"), as_json=as_json)
