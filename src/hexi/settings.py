@@ -88,11 +88,23 @@ class ChannelSettings(Table, frozen=True):
 class Limits(Table, frozen=True):
     """What one sender may ask of the platform."""
 
-    body: Annotated[Count, Meta(description="Bytes of one request to the API.")] = 8 * 1024 * 1024
-    file: Annotated[Count, Meta(description="Bytes of one evidence file.")] = 16 * 1024 * 1024
-    batch: Annotated[Count, Meta(description="Signals in one request.")] = 5_000
+    body: Annotated[
+        Count,
+        Meta(description="Bytes of one request to the API; 2 MiB holds a full batch of 2 KB each."),
+    ] = 2 * 1024 * 1024
+    file: Annotated[
+        Count, Meta(description="Bytes of one evidence file; 16 MiB holds a telephone's largest photo.")
+    ] = 16 * 1024 * 1024
+    batch: Annotated[
+        Count,
+        Meta(description="Signals in one request; a batch is one commit, and a cry waits behind it."),
+    ] = 1_000
     rate: Annotated[Count, Meta(description="Requests a second of one token; SOS are never refused.")] = 500
     logins: Annotated[Count, Meta(description="Failed log-ins of one login or address in 15 minutes.")] = 10
+    connections: Annotated[
+        Count,
+        Meta(description="Connections of one address; with tls_proxy, and from this machine, not counted."),
+    ] = 500
     screens: Annotated[Count, Meta(description="Screens that listen for changes at the same time.")] = 1_000
 
 

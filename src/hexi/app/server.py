@@ -6,10 +6,12 @@ import asyncio
 import signal
 import socket
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import uvicorn
 
 from hexi.app.compose import App
+from hexi.app.protocol import BoundedProtocol, Bounds
 from hexi.web.site import build_site
 
 GRACE = 10
@@ -35,6 +37,7 @@ async def serve(app: App, ready: Ready) -> None:
     """Start, call ``ready`` with the address once it answers, and go on until SIGINT or SIGTERM."""
     settings = app.settings
     site = build_site(app.platform, settings, app.metrics)
+    connections = None if settings.tls_proxy else settings.limits.connections
     server = _Server(
         uvicorn.Config(
             site,
@@ -43,7 +46,7 @@ async def serve(app: App, ready: Ready) -> None:
             ssl_certfile=settings.listen.tls_cert,
             ssl_keyfile=settings.listen.tls_key,
             loop="uvloop",
-            http="httptools",
+            http=partial(BoundedProtocol, Bounds(connections)),  # type: ignore[arg-type]
             log_config=None,
             access_log=False,
             server_header=False,
