@@ -183,6 +183,18 @@ class TestFolding:
             world.wait("8m")
             assert world.send("pendant.sos", "device:D1").case_id == case
 
+    def test_pressed_again_when_the_file_of_the_first_scenario_has_gone(self, world: World) -> None:
+        case = world.send("radar.fall", "device:D2", confidence=0.9).case_id
+        world.send("pendant.sos", "device:D1")
+        finish(world, case)
+        world.spine.use(catalogue=build({"sos": SCENARIOS["sos"]}))
+        sent = len(world.sent)
+        assert world.send("pendant.sos", "device:D1").case_id == case
+        assert {n.recipient for n in world.sent[sent:]} >= {"contact:K1", "person:W1"}
+        assert world.case(case).next_due
+        world.spine.use(catalogue=world.catalogue)
+        world.act(case, "commented", "user:desk", text="好")
+
     def test_long_after_closing_it_is_another_case(self, world: World) -> None:
         case = world.send("pendant.sos", "device:D1").case_id
         finish(world, case)
@@ -245,6 +257,12 @@ class TestMerging:
         lesser = world.send("battery.low", "device:D2").case_id
         assert world.act(worse, "merged", "user:desk", into=lesser).fate == "refused"
         assert world.act(lesser, "merged", "user:desk", into=worse).fate == "accepted"
+
+    def test_a_real_case_never_ends_in_a_drill(self, world: World) -> None:
+        world.change("device", "D3", test_until="2026-05-06T11:00")
+        real = world.send("pendant.sos", "device:D1").case_id
+        drill = world.send("pendant.sos", "device:D3").case_id
+        assert world.act(real, "merged", "user:desk", into=drill).fate == "refused"
 
     @pytest.mark.parametrize("into", ["", "nowhere", "itself"])
     def test_only_into_another_open_case(self, world: World, into: str) -> None:

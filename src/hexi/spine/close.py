@@ -91,7 +91,7 @@ def report_false(work: Work, case: Case) -> None:
 def reopen(work: Work, file: CaseFile, by: str, via: str = "", **body: Any) -> None:
     """Open again with fresh promises; a new alarm (``by`` system) also tells everyone again."""
     rest(work, file.case)
-    scenario = work.catalogue.scenarios.get(file.case.scenario)
+    scenario = _in_force(work, file.case)
     lengths = scenario.case.deadlines if scenario else {}
     again = by == "system"
     wanted = lengths if again else {n: length for n, length in lengths.items() if n in {"verified", "closed"}}
@@ -101,6 +101,12 @@ def reopen(work: Work, file: CaseFile, by: str, via: str = "", **body: Any) -> N
     rearm(work, file)
     if again and scenario:
         notify.dispatch(work, file, scenario)
+
+
+def _in_force(work: Work, case: Case) -> Scenario | None:
+    """The case's scenario, or another of its own when that one's file has gone."""
+    known = work.catalogue.scenarios
+    return next((known[name] for name in (case.scenario, *case.scenarios) if name in known), None)
 
 
 def rearm(work: Work, file: CaseFile) -> None:
