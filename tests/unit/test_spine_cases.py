@@ -35,15 +35,14 @@ def is_answered(world: World, case_id: str | None) -> bool:
 
 class TestNeverMasked:
     @pytest.mark.parametrize("sos", SOS)
-    @pytest.mark.parametrize("other", OTHER)
-    def test_whatever_else_comes_before_or_after(self, sos: str, other: str) -> None:
-        for kinds in ([other, sos], [sos, other], [other, other, sos, sos]):
-            world = World()
-            found = {}
-            for kind in kinds:
-                found[kind] = world.send(kind, "device:D1", confidence=0.9, **EVERYWHERE).case_id
-            assert is_answered(world, found[sos])
-            world.close()
+    def test_whatever_else_comes_before_or_after(self, world: World, sos: str) -> None:
+        """Every pair, in every order, for one person after the other, all at one place and one moment."""
+        orders = [order for kind in OTHER for order in ([kind, sos], [sos, kind], [kind, kind, sos, sos])]
+        for number, kinds in enumerate(orders):
+            subject = f"person:N{number}"
+            found = {k: world.send(k, subject, confidence=0.9, **EVERYWHERE).case_id for k in kinds}
+            assert is_answered(world, found[sos]), kinds
+            assert world.case(found[sos]).subject == subject
 
     @pytest.mark.parametrize("sos", SOS)
     @pytest.mark.parametrize("subject", ["person:nobody", "device:nothing", "device:", "nonsense", "", None])
