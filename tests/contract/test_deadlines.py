@@ -87,3 +87,16 @@ def test_two_processes_never_take_the_same(shared_url: str) -> None:
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     taken = [key for process in both for key in process.communicate(timeout=60)[0].split()]
     assert sorted(taken) == sorted(f"k{i}" for i in range(1000))
+
+
+def test_what_is_pending_under_a_key(store: SqlStore) -> None:
+    with store.write() as tx:
+        assert tx.deadlines.get("a") is None
+        tx.deadlines.arm([a_deadline("a", NOW)])
+        assert tx.deadlines.get("a") == a_deadline("a", NOW)
+    with store.write() as tx:
+        assert tx.deadlines.get("a") == a_deadline("a", NOW)
+        tx.deadlines.cancel(["a"])
+        assert tx.deadlines.get("a") is None
+    with store.read() as tx:
+        assert tx.deadlines.get("a") is None
