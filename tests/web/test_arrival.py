@@ -261,6 +261,19 @@ def test_the_steward_s_telephone(world: World, elder: str, case: str) -> None:
     assert arrivals(world, case) == [("person:W001", "web", "qr")]
 
 
+@pytest.mark.browser
+def test_the_label_is_one_sheet_of_a6(world: World, elder: str) -> None:
+    with playing() as playwright, chromium(playwright) as browser, world.client("desk") as client:
+        context = browser.new_context(locale="zh-CN")
+        context.add_cookies([{"name": n, "value": v, "url": world.base} for n, v in client.cookies.items()])
+        page = context.new_page()
+        page.goto(f"{world.base}/people/{elder}/door-code")
+        printed = page.pdf(prefer_css_page_size=True)
+    found = re.findall(rb"/MediaBox ?\[0 0 (\S+) (\S+)\]", printed)
+    millimetres = [(round(float(w) / 72 * 25.4), round(float(h) / 72 * 25.4)) for w, h in found]
+    assert millimetres == [(105, 148)]
+
+
 def test_a_worker_of_another_street_sees_no_case(world: World, elder: str, case: str) -> None:
     caller = Caller(login="x", name="x", role="worker", place="999999999")
     assert not caller.sees_case(world.case(case))
