@@ -68,6 +68,7 @@ def log(*said: tuple[str, str, dict[str, Any]], every: int = 1_000) -> list[Entr
     ]
 
 
+DAY = "2026-05-06"
 STEPS = st.lists(
     st.tuples(st.sampled_from(sorted(BODIES)), st.sampled_from(PEOPLE)).map(lambda p: (*p, BODIES[p[0]])),
     max_size=30,
@@ -151,7 +152,7 @@ def measured(
     case = rebuild("C", log(reported(), *said, every=MINUTE))
     made = IndicatorRule(id="i", measure=measure, where=where, **rule)  # type: ignore[arg-type]
     indicator = Indicator(id="t.i", title=Text(zh="一", en="i"), rule=made)
-    return Meter(indicator).measure(case, case_values(case))
+    return Meter(indicator).measure(case, case_values(case), DAY)
 
 
 ARRIVED = ("arrived", "person:W1", {"role": "steward"})
@@ -187,6 +188,6 @@ def test_what_is_open_and_how_long_it_took() -> None:
 def test_drills_and_merged_cases_are_not_counted() -> None:
     case = rebuild("C", log(reported(drill=True)))
     indicator = Indicator(id="t.i", title=Text(zh="一", en="i"), rule=IndicatorRule(id="i", measure="count"))
-    assert Meter(indicator).measure(case, case_values(case)) is None
+    assert Meter(indicator).measure(case, case_values(case), DAY) is None
     assert measured("count", None, ("merged", "user:d", BODIES["merged"])) is None
     assert measured("count", None, OPENED) is not None

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from hexi.kernel.case import Case
-from hexi.kernel.clock import local_day
 from hexi.kernel.condition import Condition
 from hexi.kernel.scenario import IndicatorRule
 from hexi.kernel.text import Text
@@ -117,15 +116,15 @@ class Meter:
         self.indicator = indicator
         self._where = Condition(indicator.rule.where) if indicator.rule.where else None
 
-    def measure(self, case: Case, values: dict[str, Any]) -> Measure | None:
-        """The case's part; None when it is not counted here at all."""
+    def measure(self, case: Case, values: dict[str, Any], day: str) -> Measure | None:
+        """The case's part, on the day it was opened; None when it is not counted here at all."""
         if not self.indicator.covers(case):
             return None
         hit, value = self._judge(case, values)
         return Measure(
             indicator=self.indicator.id,
             case_id=case.id,
-            day=local_day(case.opened_at),
+            day=day,
             street=case.place.street,
             community=case.place.community,
             grid=case.place.grid,

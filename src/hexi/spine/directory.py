@@ -40,10 +40,12 @@ def _read(record: Record, as_type: type[_View]) -> _View | None:
 class Directory:
     """Typed look-ups for one transaction."""
 
-    def __init__(self, tx: Transaction, now: Instant) -> None:
+    def __init__(self, tx: Transaction, now: Instant, centres: list[Centre] | None = None) -> None:
         self._tx = tx
         self._now = now
         self._seen: dict[str, object] = {}
+        self._centres = [] if centres is None else centres
+        """All centres once they have been read; shared by transactions between which no record changed."""
 
     def _get(self, kind: str, identity: str, as_type: type[_View]) -> _View | None:
         ref = f"{kind}:{identity}"
@@ -74,8 +76,10 @@ class Directory:
 
     def centres(self, near: Point) -> list[tuple[Walk, Centre]]:
         """Service centres that are open now, the shortest walk first."""
-        every = [_read(r, Centre) for r in self._tx.records.find("centre", limit=1_000)]
-        open_now = [c for c in every if c and open_at(c.hours, self._now)]
+        if not self._centres:
+            read = (_read(r, Centre) for r in self._tx.records.find("centre", limit=1_000))
+            self._centres.extend(centre for centre in read if centre)
+        open_now = [c for c in self._centres if open_at(c.hours, self._now)]
         return sorted(
             ((walk(Point(c.lon, c.lat), near), c) for c in open_now), key=lambda pair: pair[0].seconds
         )

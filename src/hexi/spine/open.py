@@ -57,7 +57,7 @@ def _report(work: Work, scenario: Scenario, scene: Scene, key: str, identity: st
         matter=scenario.matter,
         subject=scene.subject,
         device=scene.device_ref,
-        place=msgspec.to_builtins(scene.place),
+        place=_place(scene),
         drill=scene.drill,
         level=Level.COMMUNITY,
         **_demands(scenario, scene.signal),
@@ -65,6 +65,12 @@ def _report(work: Work, scenario: Scenario, scene: Scene, key: str, identity: st
     )
     rearm(work, file)
     return file
+
+
+def _place(scene: Scene) -> dict[str, Any]:
+    """The place as the log keeps it: position and codes; an address stays in its record."""
+    place: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(scene.place, address=None))
+    return place
 
 
 def _demands(scenario: Scenario, signal: Signal) -> dict[str, Any]:
@@ -111,7 +117,7 @@ def _add(file: CaseFile, scenario: Scenario, scene: Scene) -> None:
     """One more signal of the case; its own position says where the person is now."""
     file.log("joined", scenario=scenario.id, **_said(scene.signal))
     if scene.place.origin == "signal" and scene.place != file.case.place:
-        file.log("moved", place=msgspec.to_builtins(scene.place))
+        file.log("moved", place=_place(scene))
 
 
 def _said_to_be_over(file: CaseFile) -> bool:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hexi.kernel.case import Case
 from hexi.kernel.clock import LOCAL, to_datetime
-from hexi.kernel.place import Point, walk
+from hexi.kernel.place import Point
 from hexi.kernel.record import split_ref
 from hexi.kernel.text import Text
 from hexi.spine.work import Work
-
-HOLES = frozenset(
-    {"subject", "place", "address", "device", "room", "time", "scenario", "case", "centre", "walk", "value"}
-)
-"""What a notice's text may name in braces."""
 
 STANDARD = Text(
     zh="{scenario}：{subject}，{place}。回复 1 表示您正赶去，2 表示无法前往。",
@@ -29,26 +26,9 @@ _SOMEBODY = Text(zh="一位未登记的人员", en="someone not registered")
 
 def fill(work: Work, case: Case, text: Text, language: str) -> str:
     """The sentence in the reader's language; a drill says so first."""
-    sentence = text.fill(_values(work, case, language), language)
+    values = {name: _VALUES[name](work, case, language) for name in text.holes() & _VALUES.keys()}
+    sentence = text.fill(values, language)
     return _DRILL.get(language) + sentence if case.drill else sentence
-
-
-def _values(work: Work, case: Case, language: str) -> dict[str, str]:
-    centre, minutes = _nearest(work, case)
-    device = work.directory.device(split_ref(case.device)[1]) if case.device else None
-    return {
-        "subject": subject_name(work, case, language),
-        "place": place_name(work, case, language),
-        "address": case.place.address or place_name(work, case, language),
-        "device": (device.name if device else "") or (case.device or "").removeprefix("device:"),
-        "room": (device.room if device else None) or "",
-        "time": f"{to_datetime(case.opened_at, LOCAL):%H:%M}",
-        "scenario": work.catalogue.title(case.scenario).get(language),
-        "case": case.id,
-        "centre": centre,
-        "walk": minutes,
-        "value": "",
-    }
 
 
 def subject_name(work: Work, case: Case, language: str) -> str:
@@ -63,8 +43,9 @@ def subject_name(work: Work, case: Case, language: str) -> str:
 def place_name(work: Work, case: Case, language: str) -> str:
     """The registered address, else the places that contain the position."""
     place = case.place
-    if place.address:
-        return place.address
+    address = _address(work, case)
+    if address:
+        return address
     names = [_name_of(work, code) for code in (place.street, place.community) if code]
     if names:
         return "".join(names) if language == "zh" else " ".join(names)
@@ -77,11 +58,43 @@ def _name_of(work: Work, code: str) -> str:
     return str(record.data.get("name", code)) if record else code
 
 
+def _address(work: Work, case: Case) -> str:
+    """The address of the person's home when that is the place; it is never in the log itself."""
+    if case.place.origin != "home" or not case.subject:
+        return ""
+    person = work.directory.person(split_ref(case.subject)[1])
+    return (person.address if person else None) or ""
+
+
+def _device(work: Work, case: Case, _: str) -> str:
+    device = work.directory.device(split_ref(case.device)[1]) if case.device else None
+    return (device.name if device else "") or (case.device or "").removeprefix("device:")
+
+
+def _room(work: Work, case: Case, _: str) -> str:
+    device = work.directory.device(split_ref(case.device)[1]) if case.device else None
+    return (device.room if device else None) or ""
+
+
 def _nearest(work: Work, case: Case) -> tuple[str, str]:
+    """The nearest open centre and the minutes it walks."""
     point: Point | None = case.place.point
-    if point is None:
-        return "", ""
-    for _, centre in work.directory.centres(point)[:1]:
-        way = walk(Point(centre.lon, centre.lat), point)
+    for way, centre in work.directory.centres(point)[:1] if point else ():
         return centre.name, str(max(1, round(way.seconds / 60)))
     return "", ""
+
+
+_VALUES: dict[str, Callable[[Work, Case, str], str]] = {
+    "subject": subject_name,
+    "place": place_name,
+    "address": place_name,
+    "device": _device,
+    "room": _room,
+    "time": lambda _, case, __: f"{to_datetime(case.opened_at, LOCAL):%H:%M}",
+    "scenario": lambda work, case, language: work.catalogue.title(case.scenario).get(language),
+    "case": lambda _, case, __: case.id,
+    "centre": lambda work, case, _: _nearest(work, case)[0],
+    "walk": lambda work, case, _: _nearest(work, case)[1],
+}
+HOLES = frozenset(_VALUES)
+"""What a notice's text may name in braces."""

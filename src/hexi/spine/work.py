@@ -9,6 +9,7 @@ import msgspec
 from hexi.kernel.case import Case, Entry
 from hexi.kernel.catalogue import Catalogue
 from hexi.kernel.clock import Instant
+from hexi.kernel.directory import Centre
 from hexi.kernel.fold import apply
 from hexi.kernel.ports import Locator, Random, Transaction
 from hexi.kernel.response import Notice
@@ -55,6 +56,7 @@ class Memory:
         self.silent: set[str] = set()
         """Devices reported silent, so that the first word from one is noticed at once."""
         self.known: dict[str, bool] = {}
+        self.centres: list[Centre] = []
         self.revision = -1
 
     def refresh(self, revision: int) -> None:
@@ -62,6 +64,7 @@ class Memory:
         if revision != self.revision:
             self.revision = revision
             self.known = {}
+            self.centres.clear()
 
 
 class Means(NamedTuple):
@@ -107,7 +110,7 @@ class Work:
         self.random = means.random
         self.memory = means.memory
         self.outcome = Outcome()
-        self.directory = Directory(tx, now)
+        self.directory = Directory(tx, now, self.memory.centres)
         self.derived: list[Signal] = []
         self.armed: set[str] = set()
         self.noted: dict[str, Instant] = {}

@@ -38,7 +38,7 @@ _LINKED = (
         record_link.c.field == bindparam("field"),
         record_link.c.target == bindparam("target"),
     )
-    .order_by(record.c.id)
+    .order_by(record_link.c.id)  # by the link's own index: else SQLite walks every record of the kind
 )
 _ERASE = update(record).where(record.c.kind == bindparam("of_kind"), record.c.id == bindparam("of_id"))
 _ERASE = _ERASE.values(data="{}", deleted=1)

@@ -105,7 +105,7 @@ def _shown(tx: Transaction, claim: LinkClaim) -> Shown | None:
     return Shown(
         text=notice.text,
         name=notice.name,
-        place=names.where(case.place),
+        place=names.where(case),
         acts=[(act, word("reply", act)) for act in acts if act in MAY and act != answered],
         answer=word("answer", answered) if answered else "",
         open=case.is_open,

@@ -180,4 +180,4 @@ def _at_door(
         return None
     names = Names(tx)
     title = say(screens.catalogue.title(case.scenario))
-    return AtDoor(case, actor, role, title, names.subject(case), names.where(case.place))
+    return AtDoor(case, actor, role, title, names.subject(case), names.where(case))

@@ -86,7 +86,7 @@ def case_view(tx: Transaction, catalogue: Catalogue, case_id: str, now: Instant)
         subject=names.subject(case),
         person=person,
         age=age(person, now),
-        where=names.where(case.place),
+        where=names.where(case),
         acts=frozenset(allowed_acts(case)),
         promises=_promises(case),
         past=scribe.past(tx.cases.log(case_id)),

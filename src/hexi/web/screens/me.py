@@ -69,7 +69,7 @@ def _card(screens: Screens, tx: Transaction, notice: Notice, ref: str) -> dict[s
         "case": case,
         "title": say(screens.catalogue.title(case.scenario)),
         "subject": names.subject(case),
-        "where": names.where(case.place),
+        "where": names.where(case),
         "text": notice.text,
         "due": next(iter(promises(case)), None),
         "answer": mine.answer if mine else "",

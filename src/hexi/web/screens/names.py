@@ -7,7 +7,6 @@ from datetime import date
 from hexi.kernel.case import Case
 from hexi.kernel.clock import LOCAL, Duration, Instant, to_datetime
 from hexi.kernel.directory import Contact, Device, Person, view
-from hexi.kernel.place import Location
 from hexi.kernel.ports import Transaction
 from hexi.kernel.record import Record
 from hexi.web.access.permissions import DEMO
@@ -79,9 +78,11 @@ class Names:
         record = self.record(f"place:{code}")
         return str(record.data.get("name") or code) if record else code
 
-    def where(self, place: Location) -> str:
-        """Street, community and address in one line."""
-        address = place.address or ""
+    def where(self, case: Case) -> str:
+        """Street, community and, at home, the address of the person, in one line."""
+        place = case.place
+        person = self.record(case.subject) if case.subject and place.origin == "home" else None
+        address = str(person.data.get("address") or "") if person else ""
         parts = [
             name for name in (self.place(place.street), self.place(place.community)) if name not in address
         ]

@@ -108,7 +108,7 @@ def draw(case: Case, catalogue: Catalogue, names: Names, log: Sequence[Entry]) -
         title=title,
         subject=subject,
         age=age(person, case.opened_at),
-        place=names.where(case.place),
+        place=names.where(case),
         state=case.state.value,
         drill=case.drill,
         flags=tuple(case.flags),
