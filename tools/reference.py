@@ -14,7 +14,7 @@ import typer
 from typer.main import get_command
 
 from hexi.adapters.metrics import Metrics
-from hexi.cli import app
+from hexi.cli import build
 from hexi.cli.configuration import Key, example, keys, toml
 from hexi.settings import plain
 
@@ -80,7 +80,7 @@ def commands_page() -> str:
         "These options come before the command:",
         "",
     ]
-    root: Any = get_command(app)
+    root: Any = get_command(build())
     return "\n".join([*head, *_params(root), *_commands(root, "hexi")])
 
 

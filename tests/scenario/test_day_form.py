@@ -8,7 +8,7 @@ import pytest
 from tests.scenario.world import catalogue
 from typer.testing import CliRunner
 
-from hexi.cli import app
+from hexi.cli import build
 from hexi.sim.day import DayReport, play
 from hexi.sim.day_file import CaseName, DayFileError, parse_day
 
@@ -143,7 +143,7 @@ class TestCommand:
     """``hexi day``."""
 
     def test_plays_the_pack(self) -> None:
-        result = CliRunner().invoke(app, ["--lang", "en", "day", "elder_care"])
+        result = CliRunner().invoke(build(), ["--lang", "en", "day", "elder_care"])
         assert result.exit_code == 0, result.output
         assert "An elder has pressed the pendant" in result.output
         assert "0 not" in result.output
@@ -152,17 +152,18 @@ class TestCommand:
         day = (
             PRESS + '[[expect]]\nat = "03:10:01"\ncase = "elder_care.pendant_sos of person:E1"\nsignals = 9\n'
         )
-        result = CliRunner().invoke(app, ["--lang", "en", "day", "--quiet", str(pack_with(day, tmp_path))])
+        folder = str(pack_with(day, tmp_path))
+        result = CliRunner().invoke(build(), ["--lang", "en", "day", "--quiet", folder])
         assert result.exit_code == 1
         assert "signals: expected 9, found 1" in result.output
 
     def test_gives_json(self) -> None:
-        result = CliRunner().invoke(app, ["day", "--json", "elder_care"])
+        result = CliRunner().invoke(build(), ["day", "--json", "elder_care"])
         lines = json.loads(result.output)
         assert {"at", "case", "ok", "text"} == set(lines[0])
         assert all(line["ok"] is not False for line in lines)
 
     def test_names_the_line_of_a_wrong_file(self, tmp_path: Path) -> None:
-        result = CliRunner().invoke(app, ["day", str(pack_with('[[event]]\nat = "x"\n', tmp_path))])
+        result = CliRunner().invoke(build(), ["day", str(pack_with('[[event]]\nat = "x"\n', tmp_path))])
         assert result.exit_code == 2
         assert "day.toml:" in result.output + result.stderr

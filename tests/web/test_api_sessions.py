@@ -11,7 +11,7 @@ import pytest
 from tests.web.api_world import OTHER_STREET, PASSWORD, World, running
 from typer.testing import CliRunner
 
-from hexi.cli import app
+from hexi.cli import build
 from hexi.connectors.tokens import digest_of
 from hexi.kernel.record import Record
 from hexi.web.access.sessions import COOKIE
@@ -111,6 +111,6 @@ def test_the_command_line_ends_sessions_too(world: World, monkeypatch: pytest.Mo
     with world.browser("desk") as desk:
         secret = desk.cookies[COOKIE]
         monkeypatch.setenv("HEXI_DATA_DIR", str(world.database.parent))
-        done = CliRunner().invoke(app, ["account", "reset", "desk", "--stdin"], input=f"{PASSWORD} 2\n")
+        done = CliRunner().invoke(build(), ["account", "reset", "desk", "--stdin"], input=f"{PASSWORD} 2\n")
         assert done.exit_code == 0, done.output
         assert not alive(world, secret)

@@ -30,9 +30,12 @@ _ENCODINGS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\x
 class SheetError(Exception):
     """A file that cannot be read as a table, in both languages."""
 
+    code = 2
+    """The exit code of a command that was given the file."""
+
     def __init__(self, zh: str, en: str) -> None:
         super().__init__(f"{zh} / {en}")
-        self.message = Text(zh=zh, en=en)
+        self.text = Text(zh=zh, en=en)
 
 
 class Formula(NamedTuple):

@@ -3,56 +3,57 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hexi.adapters.sheets import SheetError
-from hexi.adapters.sql import NewerSchemaError
-from hexi.cli import (
-    access,
-    common,
-    configuration,
-    day,
-    doctor,
-    erase,
-    figures,
-    packs,
-    places,
-    quarantine,
-    safety,
-    serve,
-    table,
-)
+from hexi.cli import common
 from hexi.kernel.ports import StoreError
 from hexi.kernel.text import Text
 from hexi.settings import SettingsError
 
-app = typer.Typer(
-    name="hexi",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help="The operating platform of a city district.",
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-for group in (
-    serve,
-    packs,
-    day,
-    table,
-    places,
-    safety,
-    figures,
-    quarantine,
-    access,
-    configuration,
-    doctor,
-    erase,
-):
-    group.register(app)
+ROOMS = {
+    "serve": ("demo", "serve"),
+    "packs": ("check", "explain", "new"),
+    "day": ("day",),
+    "table": ("import", "export"),
+    "places": ("import",),
+    "safety": ("backup", "restore"),
+    "figures": ("rebuild", "indicators"),
+    "quarantine": ("quarantine",),
+    "access": ("account", "token"),
+    "erase": ("erase",),
+    "configuration": ("settings",),
+    "doctor": ("doctor",),
+}
+"""Which module of this room has which commands."""
+
+
+def build(command: str | None = None) -> typer.Typer:
+    """The command line. With a command's name only its module is loaded, so that it starts at once."""
+    app = typer.Typer(
+        name="hexi",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        help="The operating platform of a city district.",
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        callback=_options,
+    )
+    wanted = [room for room, commands in ROOMS.items() if command in commands]
+    for room in wanted or ROOMS:
+        import_module(f"hexi.cli.{room}").register(app)
+    return app
+
+
+def _command_in(words: Sequence[str]) -> str | None:
+    """The command that a command line names; None when its help is asked for, or nothing."""
+    known = {command for commands in ROOMS.values() for command in commands}
+    return next((word for word in words if word in known), None)
 
 
 def _show_version(wanted: bool) -> None:
@@ -61,7 +62,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Settings file; else HEXI_CONFIG, else ./hexi.toml.")
@@ -80,19 +80,20 @@ def _options(
 def main() -> None:
     """Run one command; an expected fault ends in one sentence on standard error."""
     try:
-        app()
-    except (common.Fault, SettingsError, SheetError, NewerSchemaError, StoreError, OSError) as error:
+        build(_command_in(sys.argv[1:]))()
+    except (SettingsError, StoreError, OSError) as error:
         sys.exit(_told(error))
+    except Exception as error:
+        words = getattr(error, "text", None)
+        if not isinstance(words, Text):
+            raise
+        common.warn(words)
+        sys.exit(getattr(error, "code", common.FAILED))
 
 
-def _told(error: Exception) -> int:
+def _told(error: SettingsError | StoreError | OSError) -> int:
     """Say an expected fault in a sentence; its exit code."""
-    if isinstance(error, common.Fault):
-        common.warn(error.text)
-        return error.code
-    if isinstance(error, NewerSchemaError):
-        common.warn(error.text)
-    elif isinstance(error, StoreError):
+    if isinstance(error, StoreError):
         common.warn(_STORE[error.kind])
     elif isinstance(error, OSError):
         common.warn(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "))

@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hexi.adapters.packs.load import Loaded, load_packs
-from hexi.adapters.sql import open_store
 from hexi.kernel.catalogue import Catalogue
 from hexi.kernel.clock import Instant
 from hexi.kernel.ports import Store
@@ -117,6 +116,8 @@ def packs(of: Settings) -> Loaded:
 @contextmanager
 def opened(of: Settings, catalogue: Catalogue) -> Iterator[Store]:
     """The installation's store, closed again afterwards."""
+    from hexi.adapters.sql import open_store  # noqa: PLC0415 -- commands without a store start at once
+
     of.data_dir.mkdir(parents=True, exist_ok=True)
     store = open_store(of.database_url(), catalogue.record_kinds)
     try:
