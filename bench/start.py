@@ -18,7 +18,7 @@ from pathlib import Path
 from bench._report import beside, percentile, show
 from bench._serving import Serving, quiet, serving
 
-from hexi.adapters.packs.scaffold import new_pack
+from hexi.adapters.packs.scaffold import new_scenario
 from hexi.kernel.signal import Signal
 from hexi.protocols import cloudevents
 from hexi.sim.district import generate
@@ -33,13 +33,8 @@ ROUNDS = 3 if SMOKE else 10
 
 def check(folder: Path) -> float:
     """Seconds of the whole command on so many scenario files."""
-    new_pack("street_care", folder)
-    catalogue = folder / "street_care" / "catalogue"
-    first = next(catalogue.glob("*.toml"))
-    text, name = first.read_text(encoding="utf-8"), first.stem
-    for number in range(SCENARIOS - 1):
-        copy = text.replace(f"street_care.{name}", f"street_care.scene_{number}")
-        (catalogue / f"scene_{number}.toml").write_text(copy, encoding="utf-8")
+    for number in range(SCENARIOS):
+        new_scenario(f"street_care.scene_{number}", folder)
     began = time.perf_counter()
     command = [sys.executable, "-m", "hexi", "check", str(folder)]
     subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -25,13 +25,17 @@ def every_scenario_is_played(whole: Whole) -> Iterator[Problem]:
 
 def tiers(loaded: Loaded) -> dict[str, Tier]:
     """How finished every scenario is."""
-    return {item.scenario.id: tier(item.source, item) for item in Whole(loaded).items}
+    played = {source.manifest.id: _played(source) for source in loaded.sources}
+    return {
+        item.scenario.id: tier(item.source, item, played[item.source.manifest.id])
+        for item in Whole(loaded).items
+    }
 
 
-def tier(source: Source, item: Item) -> Tier:
+def tier(source: Source, item: Item, played: set[str] | None = None) -> Tier:
     """Bronze loads and explains, silver is played by the day, gold is counted and guided too."""
     scenario = item.scenario
-    if scenario.id not in _played(source):
+    if scenario.id not in (_played(source) if played is None else played):
         return "bronze"
     counted = bool(scenario.indicator or source.manifest.indicator)
     return "gold" if counted and scenario.guidance else "silver"
