@@ -305,7 +305,9 @@ def test_evidence_has_a_limit(tmp_path):
 def test_a_desk_is_taken_over_and_handed_over(world, desk):
     taken = desk.post("/api/v1/rosters/district/take-over", json={}).json()
     assert (taken["on_duty"], bool(taken["since"])) == (["W1"], True)
-    left = desk.post("/api/v1/rosters/district/hand-over", json={}).json()
+    note = "老人王秀英下午复诊，家属已知"
+    left = desk.post("/api/v1/rosters/district/hand-over", json={"note": note}).json()
+    assert desk.get("/api/v1/records/roster/district").json()["data"]["note"] == note
     assert left["on_duty"] == []
     assert desk.post("/api/v1/rosters/none/take-over", json={}).status_code == 404
     unknown = desk.post("/api/v1/rosters/district/take-over", json={"person": "nobody"})

@@ -133,6 +133,8 @@ class Roster(Entry, frozen=True, kw_only=True):
     shifts: tuple[Shift, ...] = ()
     on_duty: tuple[str, ...] = ()
     since: Instant | None = None
+    note: str = ""
+    """What those who left want the next ones to know."""
 
     def people(self, at: Instant) -> tuple[str, ...]:
         """Ids of those who have taken over, else of those whose shift it is."""

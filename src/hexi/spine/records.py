@@ -44,19 +44,31 @@ def _look_after(tx: Transaction, record: Record) -> None:
         tx.deadlines.arm([silence(record.ref, record.at + length, since=record.at)])
 
 
-def take_over(
-    tx: Transaction, kinds: Mapping[str, RecordKind], roster: Record, person: str, at: Instant
-) -> Record:
+class Shift(msgspec.Struct, frozen=True, kw_only=True):
+    """Who comes to a desk or leaves it, when, and what the others should know."""
+
+    person: str
+    at: Instant
+    note: str = ""
+
+
+def take_over(tx: Transaction, kinds: Mapping[str, RecordKind], roster: Record, shift: Shift) -> Record:
     """A person takes over a desk: from now on the desk is theirs too. The history is the shift book."""
-    on_duty = [*roster.data.get("on_duty", []), person]
-    data = {**roster.data, "on_duty": list(dict.fromkeys(on_duty)), "since": at}
-    return keep(tx, kinds, msgspec.structs.replace(roster, data=data, at=at, by=f"person:{person}"))
+    on_duty = [*roster.data.get("on_duty", []), shift.person]
+    return _change(tx, kinds, roster, shift, list(dict.fromkeys(on_duty)))
 
 
-def hand_over(
-    tx: Transaction, kinds: Mapping[str, RecordKind], roster: Record, person: str, at: Instant
-) -> Record:
+def hand_over(tx: Transaction, kinds: Mapping[str, RecordKind], roster: Record, shift: Shift) -> Record:
     """A person leaves a desk; when nobody is left the regular shifts count again."""
-    on_duty = [one for one in roster.data.get("on_duty", []) if one != person]
-    data = {**roster.data, "on_duty": on_duty, "since": at}
-    return keep(tx, kinds, msgspec.structs.replace(roster, data=data, at=at, by=f"person:{person}"))
+    on_duty = [one for one in roster.data.get("on_duty", []) if one != shift.person]
+    return _change(tx, kinds, roster, shift, on_duty)
+
+
+def _change(
+    tx: Transaction, kinds: Mapping[str, RecordKind], roster: Record, shift: Shift, on_duty: list[str]
+) -> Record:
+    data = {**roster.data, "on_duty": on_duty, "since": shift.at}
+    if shift.note.strip():
+        data["note"] = shift.note.strip()
+    by = f"person:{shift.person}"
+    return keep(tx, kinds, msgspec.structs.replace(roster, data=data, at=shift.at, by=by))

@@ -10,9 +10,9 @@ from litestar.params import FromPath, JSONBody
 
 from hexi.connectors.problem import ProblemError
 from hexi.kernel.ports import Transaction
-from hexi.kernel.record import Record
+from hexi.kernel.record import MAX_TEXT, Record
 from hexi.kernel.text import Text
-from hexi.spine.records import hand_over, take_over
+from hexi.spine.records import Shift, hand_over, take_over
 from hexi.web.access.guards import Call, caller_in, demand, may, platform_of
 from hexi.web.access.looks import lies_within
 from hexi.web.access.permissions import Caller, Permission
@@ -22,6 +22,8 @@ class ShiftBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Who; the person of the caller's own account when left out."""
 
     person: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    note: Annotated[str, msgspec.Meta(max_length=MAX_TEXT)] = ""
+    """What the others at the desk should know."""
 
 
 class Desk(msgspec.Struct, kw_only=True):
@@ -48,6 +50,7 @@ async def hand(request: Call, identity: FromPath[str], data: JSONBody[ShiftBody]
 async def _change(request: Call, identity: str, data: ShiftBody, step: Any) -> Desk:
     platform, caller = platform_of(request), caller_in(request)
     person = _person(caller, data)
+    shift = Shift(person=person, at=platform.clock.now(), note=data.note)
     kinds = platform.spine.catalogue.record_kinds
 
     def change(tx: Transaction) -> Record:
@@ -56,7 +59,7 @@ async def _change(request: Call, identity: str, data: ShiftBody, step: Any) -> D
             raise ProblemError("not-found", Text(zh=f"没有值班台 {identity}", en=f"no desk {identity}"))
         if tx.records.get("person", person) is None:
             raise ProblemError("invalid", Text(zh=f"没有人员 {person}", en=f"there is no person {person}"))
-        record: Record = step(tx, kinds, roster, person, platform.clock.now())
+        record: Record = step(tx, kinds, roster, shift)
         return record
 
     stored = await platform.intake.call(change)

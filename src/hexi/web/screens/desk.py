@@ -14,10 +14,11 @@ from hexi.kernel.case import Case, Rung
 from hexi.kernel.clock import Instant
 from hexi.kernel.directory import Roster, view
 from hexi.kernel.ports import CaseFilter, Transaction
+from hexi.kernel.record import MAX_TEXT
 from hexi.kernel.response import Receipt
-from hexi.spine.records import hand_over, take_over
-from hexi.web.access.guards import may
-from hexi.web.access.looks import look
+from hexi.spine.records import Shift, hand_over, take_over
+from hexi.web.access.guards import caller_in, may
+from hexi.web.access.looks import lies_within, look
 from hexi.web.access.permissions import Caller, Permission
 from hexi.web.screens.case_model import CaseView, case_view
 from hexi.web.screens.names import Names
@@ -87,14 +88,15 @@ async def shift(request: Visit, screens: NamedDependency[Screens]) -> Redirect:
     """Take over a desk, or hand it over; the versions of the roster are the shift book."""
     form = await request.form()
     roster, person = str(form.get("roster", "")), str(form.get("person", "")).strip()
-    leave, now = form.get("act") == "leave", screens.now()
-    kinds = screens.catalogue.record_kinds
+    told = Shift(person=person, at=screens.now(), note=str(form.get("note", ""))[:MAX_TEXT])
+    step = hand_over if form.get("act") == "leave" else take_over
+    kinds, caller = screens.catalogue.record_kinds, caller_in(request)
 
     def change(tx: Transaction) -> None:
         record = tx.records.get("roster", roster)
-        if record is None or tx.records.get("person", person) is None:
+        if record is None or not lies_within(tx, record, caller) or tx.records.get("person", person) is None:
             raise NotFoundException
-        (hand_over if leave else take_over)(tx, kinds, record, person, now)
+        step(tx, kinds, record, told)
 
     await screens.platform.intake.call(change)
     return Redirect("/desk", status_code=303)
@@ -130,7 +132,7 @@ def _desks(tx: Transaction, caller: Caller, now: Instant) -> list[dict[str, Any]
     records = tx.records.find("roster", limit=500, place=caller.place)
     district = tx.records.get("roster", "district") if caller.place else None
     rosters = [view(record, Roster) for record in (*records, *([district] if district else []))]
-    return [_desk(roster, names, caller, now) for roster in sorted(rosters, key=_widest_first)[:40]]
+    return [_desk(roster, names, caller, now) for roster in sorted(rosters, key=_widest_first)]
 
 
 def _widest_first(roster: Roster) -> tuple[int, str]:
@@ -144,6 +146,7 @@ def _desk(roster: Roster, names: Names, caller: Caller, now: Instant) -> dict[st
         "name": roster.name or roster.id,
         "people": [names.of(f"person:{identity}") for identity in roster.people(now)],
         "since": roster.since,
+        "note": roster.note,
         "known": [(identity, names.of(f"person:{identity}")) for identity in known],
         "mine": roster.place == caller.place or (caller.person in known),
     }

@@ -80,7 +80,7 @@ def unless(condition: str | None) -> str:
 def _asked(deadlines: list[Deadline]) -> list[Planned]:
     kinds = {
         DeadlineKind.ASK: mark("everyone is told if no answer comes"),
-        DeadlineKind.REMIND: mark("the last desk is reminded"),
+        DeadlineKind.REMIND: mark("the desk is told again"),
     }
     return [Planned(d.due_at, gettext(kinds[d.kind]), "", "") for d in deadlines if d.kind in kinds]
 

@@ -39,6 +39,8 @@ class _Said(NamedTuple):
 _SAID: dict[str, _Said] = {
     "reported": _Said(mark("Alarm: %(signal)s"), "signal"),
     "joined": _Said(mark("Another signal: %(signal)s"), "signal"),
+    "moved": _Said(mark("The person is elsewhere now"), "bad"),
+    "asked_again": _Said(mark("%(by)s asks for help again"), "bad"),
     "raised": _Said(mark("Raised to %(severity)s: %(scenario)s"), "bad"),
     "asked": _Said(mark("The person is asked first")),
     "answered": _Said(mark("Answer to the question: %(answer)s")),
