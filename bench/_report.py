@@ -13,7 +13,7 @@ def percentile(values: list[float], percent: float) -> float:
 
 
 def show(what: str, value: float, limit: float, unit: str, *, at_least: bool = False) -> bool:
-    """One line of a table; with HEXI_BENCH_JSON also a line of JSON in that file."""
+    """One line of a table; with BENCH_JSON also a line of JSON in that file."""
     kept = value >= limit if at_least else value <= limit
     sign = ">=" if at_least else "<="
     print(
@@ -31,7 +31,7 @@ def beside(what: str, value: float, unit: str) -> None:
 
 
 def _keep(line: dict[str, object]) -> None:
-    path = os.environ.get("HEXI_BENCH_JSON")
+    path = os.environ.get("BENCH_JSON")
     if path:
         with open(path, "a", encoding="utf-8") as stream:  # noqa: PTH123 -- appended by several processes
             stream.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -116,7 +116,7 @@ def write_settings(folder: Path) -> Path:
     path.write_text(
         f'data_dir = "var"\npacks = ["{folder / "packs"}"]\n[listen]\nport = 0\n'
         f'[channels.webhook]\nuse = "webhook"\nurl = "{{to}}"\nsecret = "{SECRET}"\n'
-        '[limits]\nrate = 100000\nbatch = 5000\n[log]\nlevel = "warning"\n',
+        '[limits]\nrate = 100000\nbatch = 5000\n[log]\nlevel = "error"\n',
         encoding="utf-8",
     )
     return path

@@ -30,7 +30,7 @@ def test_a_benchmark_prints_its_figures(name: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", f"bench.{name}", "--smoke"],
         cwd=ROOT,
-        env={**os.environ, "HEXI_BENCH_JSON": str(lines), "PYTHONPATH": str(ROOT / "src")},
+        env={**os.environ, "BENCH_JSON": str(lines), "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,
         timeout=240,

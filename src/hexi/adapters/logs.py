@@ -50,6 +50,7 @@ def set_up_logs(level: str = "info", form: str = "auto", stream: TextIO | None =
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # it brings handlers of its own
         theirs = logging.getLogger(name)
         theirs.handlers, theirs.propagate = [], True
+        theirs.setLevel(logging.NOTSET)
     for noisy in ("httpx", "httpcore", "apprise", "alembic", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
     structlog.configure(
