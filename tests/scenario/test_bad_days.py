@@ -306,6 +306,31 @@ def test_a_stepped_wall_clock_is_reported_and_moves_no_promise(
     asyncio.run(day())
 
 
+def test_a_clock_set_back_while_we_were_down_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = Wall()
+    monkeypatch.setattr("hexi.adapters.clock.time", wall)
+
+    async def day() -> None:
+        async with running(settings(tmp_path)) as app:
+            await until(lambda: remembered(app), 4)
+        wall.hours = -1
+        async with running(settings(tmp_path)) as app:
+            await until(lambda: cases(app, "core.technical"), 4)
+            [found] = cases(app, "core.technical")
+            with app.store.read() as tx:
+                data = tx.cases.log(found.id)[0].body["signal"]["data"]
+            assert -3_700_000 < data["milliseconds"] < -3_500_000
+
+    asyncio.run(day())
+
+
+def remembered(app: App) -> str | None:
+    with app.store.read() as tx:
+        return tx.settings.get("clock.last")
+
+
 # A scenario file is broken while running
 
 

@@ -13,7 +13,7 @@ from hexi.adapters.clock import SystemClock
 from hexi.adapters.geo import PlaceIndex, read_index
 from hexi.adapters.packs.folder import stamp
 from hexi.adapters.packs.load import Loaded, reload
-from hexi.kernel.clock import SECOND
+from hexi.kernel.clock import SECOND, Instant
 from hexi.kernel.ports import Transaction
 from hexi.kernel.signal import Signal
 from hexi.settings import Settings
@@ -28,6 +28,10 @@ STEP_LIMIT = 5 * SECOND
 LOW_DISK = 512 * 1024 * 1024
 """Bytes free below which there is a technical case; commits fail long after."""
 
+REMEMBER_EVERY = 15
+"""Rounds between notes of the time."""
+
+LAST_TIME = "clock.last"
 FORGET_EVERY = 300
 """Rounds between looks for what is long past."""
 
@@ -96,18 +100,32 @@ class Upkeep:
             return read_index(tx)
 
     async def _clock(self) -> None:
+        """A step of the wall clock, while we run or while we did not, is a technical case."""
         clock = self._platform.clock
         step = clock.step() if isinstance(clock, SystemClock) else 0
         if abs(step - self._step) > STEP_LIMIT:
             await self._report("tech.clock_step", "wall", milliseconds=step - self._step)
             self._step = step
+        if self._rounds % REMEMBER_EVERY == 0:
+            await self._remember_time(clock.now())
+
+    async def _remember_time(self, now: Instant) -> None:
+        """Keep the last time we knew; a start before it means that the clock was set back meanwhile."""
+        last = await asyncio.to_thread(self._last_time)
+        if self._rounds == 0 and now < last - STEP_LIMIT:
+            await self._report("tech.clock_step", "wall", milliseconds=now - last)
+        await self._platform.intake.call(lambda tx: tx.settings.put(LAST_TIME, str(now)))
+
+    def _last_time(self) -> Instant:
+        with self._platform.store.read() as tx:
+            return int(tx.settings.get(LAST_TIME) or 0)
 
     async def _disk(self) -> None:
         free = shutil.disk_usage(self._settings.data_dir).free
         low = free < LOW_DISK
-        if low and not self._low:
-            await self._report("tech.disk", str(self._settings.data_dir), free=free)
-        self._low = low
+        if low != self._low:
+            self._low = low
+            await self._report("tech.disk" if low else "tech.cleared", "disk", free=free)
 
     async def _forget(self) -> None:
         """Everything long past goes, in transactions small enough that no signal waits for them."""

@@ -314,7 +314,7 @@ class Records(Protocol):
         ...
 
     def revision(self) -> int:
-        """Grows with every change, so that readers know when to look again."""
+        """Grows with every change but a case's notes, so that readers know when to look again."""
         ...
 
 

@@ -15,6 +15,9 @@ from hexi.kernel.text import Text
 
 MAX_TEXT = 4_000
 
+NOTE = "note"
+"""The kind of the words said about a case. They belong to it alone, so they do not move the revision."""
+
 
 class FieldType(StrEnum):
     """What a field holds; each has a form control, a cell format and a check."""

@@ -8,7 +8,7 @@ from typing import Any
 from hexi.kernel.case import ALLOWED, Act, Case, Rung
 from hexi.kernel.clock import MINUTE, parse_duration
 from hexi.kernel.place import distance_m, point_in
-from hexi.kernel.record import Record
+from hexi.kernel.record import NOTE, Record
 from hexi.kernel.signal import ACT_PREFIX, Signal
 from hexi.kernel.text import Text
 from hexi.spine import ask, close, escalate, merge, notify
@@ -67,7 +67,7 @@ class Doing:
         identity = f"{self.case.id}-{self.case.version + 1}"
         data = {"case": self.case.id, "text": text}
         self.work.tx.records.put(
-            Record(kind="note", id=identity, version=0, data=data, at=self.work.now, by=self.by)
+            Record(kind=NOTE, id=identity, version=0, data=data, at=self.work.now, by=self.by)
         )
         return identity
 

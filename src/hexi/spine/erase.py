@@ -11,7 +11,7 @@ from hexi.kernel.access import Look
 from hexi.kernel.clock import Instant
 from hexi.kernel.fold import rebuild
 from hexi.kernel.ports import CaseFilter, Transaction
-from hexi.kernel.record import Privacy, Record, RecordKind, ref_of
+from hexi.kernel.record import NOTE, Privacy, Record, RecordKind, ref_of
 from hexi.spine.records import keep
 
 _PAGE = 500
@@ -87,7 +87,7 @@ def _erase_case(tx: Transaction, case_id: str, done: Erasure) -> None:
     case = rebuild(case_id, bare)
     tx.cases.redact(case, bare)
     done.cases.append(case_id)
-    done.notes += sum(1 for note in notes if tx.records.erase("note", note))
+    done.notes += sum(1 for note in notes if tx.records.erase(NOTE, note))
     done.notices += tx.notices.erase(case_id=case_id)
     done.signals += tx.signals.erase(ref_of("case", case_id))
     done.files += [e.file for e in case.evidence if e.file]

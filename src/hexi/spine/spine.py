@@ -21,7 +21,7 @@ from hexi.spine import ask, escalate, notify, watch
 from hexi.spine.count import count
 from hexi.spine.open import open_or_join, show
 from hexi.spine.scene import look, unseen
-from hexi.spine.take import take
+from hexi.spine.take import HEARD_EVERY, take
 from hexi.spine.work import Means, Memory, Outcome, Taken, Work
 
 DUE_AT_ONCE = 500
@@ -180,13 +180,24 @@ class Spine:
         return work.outcome
 
     def tick(self) -> Outcome:
-        """Handle what has fallen due by now, and bring back notices whose time has come."""
+        """Handle what has fallen due by now."""
+        if not self._anything_due():
+            return Outcome()
         try:
             return self._due(DUE_AT_ONCE, [])
         except StoreError:
             raise
         except Exception:  # noqa: BLE001 -- one deadline that cannot be handled must not hold up the others
             return _joined(self._one_by_one())
+
+    def _anything_due(self) -> bool:
+        """A look that costs nothing when there is nothing to do, which is most of the time."""
+        now, memory = self.clock.now(), self.means.memory
+        if memory.heard and now - memory.heard_written >= HEARD_EVERY:
+            return True
+        with self.store.read() as tx:
+            due = tx.deadlines.next_due()
+        return due is not None and due <= now
 
     def _due(self, limit: int, claimed: list[Deadline]) -> Outcome:
         with self._work() as work:

@@ -21,7 +21,7 @@ from hexi.protocols.standard_webhooks import read_key, sign
 PERMANENT = frozenset({400, 401, 403, 404, 410, 422})
 """Answers that another attempt would only get again."""
 
-_POOL_SIZE = 4
+_POOL_SIZE = 1
 """Posts at once in one pool: httpx looks through all connections of a pool for each of them, at each post."""
 
 _READ_AT_MOST = 64 * 1024

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, CompoundSelect, bindparam, delete, func, o
 from hexi.adapters.sql.link import Upsert, ignoring, replacing
 from hexi.adapters.sql.tables import record, record_link, record_version, setting
 from hexi.adapters.sql.work import Work
-from hexi.kernel.record import Record, RecordKind, whereabouts
+from hexi.kernel.record import NOTE, Record, RecordKind, whereabouts
 
 _encode = msgspec.json.Encoder().encode
 
@@ -173,7 +173,8 @@ class SqlRecords:
         links = [found for r in owed.values() for found in self._fields.links(r)]
         if links:
             link.many(_LINK, links)
-        link.run(_GROW, name=_REVISION_NAME, value="1")
+        if any(kind != NOTE for kind, _ in owed):
+            link.run(_GROW, name=_REVISION_NAME, value="1")
 
     def _write_versions(self, owed: dict[tuple[str, str, int], Record]) -> None:
         self._work.link.many(_PUT_VERSION, [_row(r) for r in owed.values()])
