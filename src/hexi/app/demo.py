@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from enum import StrEnum
 
 import msgspec
 
 from hexi.adapters.geo import read_index
 from hexi.app.compose import open_app
-from hexi.kernel.clock import DAY
+from hexi.kernel.clock import DAY, MINUTE, Instant
 from hexi.kernel.ports import Store
 from hexi.kernel.record import Record
 from hexi.kernel.response import Notice
 from hexi.settings import Settings
 from hexi.sim.district import fill, generate
+from hexi.sim.faults import Faults, GatewayDown, PowerCut
 from hexi.sim.people import People
 from hexi.sim.player import Doors, LivePlayer
 from hexi.sim.telephones import AnsweringChannel
@@ -28,6 +30,20 @@ DAYS = 30
 REMEMBERED = 1_000
 
 
+class Fault(StrEnum):
+    """What can be made to go wrong while the visitor looks."""
+
+    CENTRES = "silent-centres"
+    """No service centre answers anything."""
+    GATEWAY = "gateway-down"
+    """Calls fail for five minutes, a minute after the start."""
+    POWER = "power-cut"
+    """A community is without mains for five minutes, a minute after the start."""
+
+
+_CENTRES = tuple(f"centre:SC{number:02}" for number in range(1, 46))
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What the demo plays: how many elders, how many of their homes are alive, at which speed."""
 
@@ -37,6 +53,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 20.0
     trouble: float = 3.0
     """How many times as much goes wrong as on an average day."""
+    faults: tuple[Fault, ...] = ()
+
+
+def faults_of(plan: Plan, community: str, now: Instant) -> Faults:
+    """What is to go wrong from a minute after the start on; the power goes in one community."""
+    later, long = MINUTE, 5 * MINUTE
+    hurried = round(later * plan.speed), round(long * plan.speed)
+    return Faults(
+        power_cuts=(PowerCut(community, now + hurried[0], hurried[1]),) if Fault.POWER in plan.faults else (),
+        gateways=(GatewayDown("call", now + later, long),) if Fault.GATEWAY in plan.faults else (),
+        never_answer=frozenset(_CENTRES if Fault.CENTRES in plan.faults else ()),
+    )
 
 
 class Demo:
@@ -63,11 +91,12 @@ class Demo:
         """Let the district live until this is cancelled."""
         platform, plan = self.app.platform, self._plan
         doors = Doors(platform.intake.submit, platform.intake.receipt)
-        people = People(plan.seed, spared=_Spared(platform.store))
-        player = LivePlayer(platform.clock, doors, people, plan.speed)
-        self.app.wrap_channels(lambda inner: AnsweringChannel(inner, player.reached, platform.clock))
         start = platform.clock.now()
-        traffic = Traffic(self._homes, seed=plan.seed, rates=Rates(trouble=plan.trouble))
+        faults = faults_of(plan, self._homes[0].community, start)
+        people = People(plan.seed, faults, spared=_Spared(platform.store))
+        player = LivePlayer(platform.clock, doors, people, plan.speed)
+        self.app.wrap_channels(lambda inner: AnsweringChannel(inner, player.reached, platform.clock, faults))
+        traffic = Traffic(self._homes, seed=plan.seed, rates=Rates(trouble=plan.trouble), faults=faults)
         try:
             await player.run(traffic.stream(start, start + DAYS * DAY))
         finally:

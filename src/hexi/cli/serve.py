@@ -14,7 +14,7 @@ import uvloop
 from hexi.adapters.backup import BackupError, holding
 from hexi.adapters.logs import set_up_logs
 from hexi.app.compose import App, open_app
-from hexi.app.demo import Demo, Plan
+from hexi.app.demo import Demo, Fault, Plan
 from hexi.app.server import serve as run_server
 from hexi.cli import common
 from hexi.kernel.text import Text
@@ -62,10 +62,13 @@ def demo(
         float, typer.Option(min=0.1, max=1_000, help="How much faster than life the day goes.")
     ] = Plan().speed,
     data: Annotated[Path | None, typer.Option(help="Keep the demo's data in this folder.")] = None,
+    fault: Annotated[
+        list[Fault] | None, typer.Option(help="Let something go wrong; may be given several times.")
+    ] = None,
 ) -> None:
     """Play a synthetic district on this machine only: no log-in, nothing to install, nothing kept."""
     set_up_logs("warning", "auto")
-    plan = Plan(elders=elders, speed=speed)
+    plan = Plan(elders=elders, speed=speed, faults=tuple(fault or ()))
     listen = Listen(host="127.0.0.1", port=port)
     if data:
         _demo(Settings(data_dir=data, listen=listen), plan)
