@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
+from hexi.kernel.clock import Duration, Instant
 from hexi.kernel.ports import StoreError, Transaction
 from hexi.kernel.response import Notice, Receipt
 from hexi.kernel.signal import Lane, Signal
@@ -20,11 +21,11 @@ from hexi.spine.work import Outcome, Taken
 MOST_AT_ONCE = 1_000
 """Signals in one commit; a cry never waits behind more than one such commit."""
 
-TICK = 0.05
-"""Seconds between looks at what has fallen due."""
+TICK: Duration = 50
+"""Least time between looks at what has fallen due: what falls due within it is handled together."""
 
-OWED_EVERY = 5
-"""Ticks between looks at the outbox."""
+REST: Duration = 250
+"""Time between looks at the outbox, and the longest between looks at what has fallen due."""
 
 BACKLOG = 200_000
 """Bulk signals that may wait; beyond it senders are told to come back later. A cry is never refused."""
@@ -72,7 +73,8 @@ class Intake:
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.last_tick: int | None = None
+        self._owed_at: Instant = 0
+        self.last_tick: Instant | None = None
 
     @property
     def backlog(self) -> int:
@@ -144,20 +146,25 @@ class Intake:
 
     def _work(self) -> None:
         now = self._spine.clock.now
-        ticks, tick_at = 0, now()
+        look_at = now()
         while True:
             with self._wake:
                 if not any(self._lanes.values()) and not self._stopping:
-                    self._wake.wait(max(0.0, min(TICK, (tick_at - now()) / 1000)))
+                    self._wake.wait(max(0, look_at - now()) / 1000)
                 group = self._next()
             if group:
                 self._commit(group)
+                look_at = min(look_at, now() + TICK)
             elif self._stopping:
                 return
-            if now() >= tick_at:
-                self._tick(ticks)
-                ticks += 1
-                tick_at = now() + int(TICK * 1000)
+            if now() >= look_at:
+                self._tick()
+                look_at = self._next_look(now())
+
+    def _next_look(self, now: Instant) -> Instant:
+        """When the first deadline falls due, as far as it is known: whoever arms one looks again."""
+        due = self._spine.next_due
+        return now + REST if due is None else min(now + REST, max(now + TICK, due))
 
     def _commit(self, group: list[_Waiting]) -> None:
         began = self._spine.clock.now()
@@ -174,10 +181,12 @@ class Intake:
         self._on_loop(self._after, group, outcome)
         self._watched(len(group), (self._spine.clock.now() - began) / 1000, outcome)
 
-    def _tick(self, number: int) -> None:
+    def _tick(self) -> None:
+        now = self._spine.clock.now()
         try:
             outcome = self._spine.tick()
-            if number % OWED_EVERY == 0:
+            if now >= self._owed_at:
+                self._owed_at = now + REST
                 outcome.notices += self._spine.owed()
         except StoreError as error:
             _log.error("tick failed", kind=error.kind, error=str(error))

@@ -10,7 +10,7 @@ import msgspec
 
 from hexi.kernel.case import QUESTION
 from hexi.kernel.catalogue import FALLBACK, Catalogue
-from hexi.kernel.clock import MINUTE, SECOND, Clock
+from hexi.kernel.clock import MINUTE, SECOND, Clock, Instant
 from hexi.kernel.deadline import Deadline, DeadlineKind
 from hexi.kernel.ports import Known, Locator, Quarantined, Random, Store, StoreError, Transaction
 from hexi.kernel.response import Notice, NoticeState, Receipt
@@ -69,6 +69,8 @@ class Spine:
         self.store = store
         self.clock = clock
         self.means = Means(catalogue, locator, random, Memory(clock.now()))
+        self.next_due: Instant | None = None
+        """When the first deadline falls due, as the last ``tick`` saw it; None: there was none."""
 
     @property
     def catalogue(self) -> Catalogue:
@@ -196,8 +198,8 @@ class Spine:
         if memory.heard and now - memory.heard_written >= HEARD_EVERY:
             return True
         with self.store.read() as tx:
-            due = tx.deadlines.next_due()
-        return due is not None and due <= now
+            self.next_due = tx.deadlines.next_due()
+        return self.next_due is not None and self.next_due <= now
 
     def _due(self, limit: int, claimed: list[Deadline]) -> Outcome:
         with self._work() as work:
