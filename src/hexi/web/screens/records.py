@@ -14,7 +14,7 @@ from litestar.response import Redirect
 
 from hexi.kernel.access import Look
 from hexi.kernel.ports import CaseFilter, Transaction
-from hexi.kernel.record import Record, RecordKind
+from hexi.kernel.record import Field, Privacy, Record, RecordKind
 from hexi.spine.records import BadRecordError, keep
 from hexi.web.access.guards import may
 from hexi.web.access.looks import lies_within, personal_fields, visible
@@ -73,7 +73,7 @@ async def _list(request: Visit, screens: Screens, kind: str, text: str, page: in
         skip = max(0, page - 1) * PAGE_SIZE
         records = tx.records.find(kind, text.strip(), PAGE_SIZE, skip, caller.place)
         total = tx.records.count(kind, text.strip(), caller.place)
-        columns = [(name, say(f.label)) for name, f in known.field.items() if f.type.value in _PLAIN]
+        columns = [(name, say(f.label)) for name, f in known.field.items() if _listed(f)]
         shown = [c for c in columns if c[0] in editable(known, caller)][:_COLUMNS]
         rows = [_list_row(known, record, caller, (shown, Names(tx))) for record in records]
     await _log_looks(screens, caller, [(f"{kind}:*", f"list of {len(rows)}")] if rows else [])
@@ -352,3 +352,8 @@ async def _log_looks(screens: Screens, caller: Caller, looks: list[tuple[str, st
 
     if entries:
         await screens.platform.intake.call(log)
+
+
+def _listed(field: Field) -> bool:
+    """Whether a list may show a field: short, and nothing sensitive."""
+    return field.type.value in _PLAIN and field.privacy is not Privacy.SENSITIVE
