@@ -399,7 +399,8 @@ def test_a_damaged_archive_leaves_everything_as_it_was(hexi, store, tmp_path):
     hexi("backup", "b.tar.gz")
     store.close()
     with tarfile.open(tmp_path / "b.tar.gz") as archive:
-        archive.extractall(tmp_path / "x", filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(tmp_path / "x")
     (tmp_path / "x" / "photo").write_bytes(b"forged")
     with tarfile.open(tmp_path / "b.tar.gz", "w:gz") as archive:
         for name in ("manifest.json", "hexi.sqlite", "photo"):

@@ -149,6 +149,7 @@ def restore(archive: Path, data_dir: Path, url: str, progress: Progress) -> Mani
 def _unpack(archive: Path, folder: Path, progress: Progress) -> Manifest:
     try:
         with tarfile.open(archive, "r:gz") as packed:
+            packed.extraction_filter = getattr(tarfile, "data_filter", None)
             first = packed.next()
             head = packed.extractfile(first) if first and first.name == _MANIFEST else None
             if head is None:
@@ -157,7 +158,9 @@ def _unpack(archive: Path, folder: Path, progress: Progress) -> Manifest:
             for done, entry in enumerate(packed):
                 if entry.name == _MANIFEST:
                     continue
-                packed.extract(entry, folder, filter="data")
+                if not (entry.isfile() or entry.isdir()) or not _inside(folder, entry.name):
+                    raise BackupError(f"{archive} holds {entry.name}, which no backup of hexi does")
+                packed.extract(entry, folder)
                 progress(done)
     except (tarfile.TarError, msgspec.MsgspecError, EOFError, gzip.BadGzipFile, OSError) as error:
         raise BackupError(f"{archive} cannot be read: {error}") from error
@@ -208,3 +211,8 @@ def holding(data_dir: Path) -> Iterator[None]:
         except BlockingIOError:
             raise BackupError(f"another process of hexi is using {data_dir}") from None
         yield
+
+
+def _inside(folder: Path, name: str) -> bool:
+    """Whether a name of an archive stays in the folder; the first Pythons 3.11 lack the filter for it."""
+    return (folder / name).resolve().is_relative_to(folder.resolve())

@@ -124,8 +124,8 @@ class Upkeep:
         free = shutil.disk_usage(self._settings.data_dir).free
         low = free < LOW_DISK
         if low != self._low:
-            self._low = low
             await self._report("tech.disk" if low else "tech.cleared", "disk", free=free)
+            self._low = low
 
     async def _forget(self) -> None:
         """Everything long past goes, in transactions small enough that no signal waits for them."""

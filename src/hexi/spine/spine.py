@@ -50,6 +50,10 @@ _DUE: dict[DeadlineKind, Callable[[Work, Deadline], None]] = {
 }
 
 
+class _ContendedError(Exception):
+    """Others hold what several jobs need in another order; one after the other they cannot block."""
+
+
 class Job(msgspec.Struct):
     """One thing handed in: signals, receipts, or any other change of the store."""
 
@@ -103,14 +107,17 @@ class Spine:
 
     def _transact(self, jobs: Sequence[Job]) -> Outcome:
         """Two processes that wait for each other are both told; whoever lost simply begins again."""
-        for _ in range(TRIES - 1):
+        for _ in range(TRIES):
             began = self.clock.now()
             try:
                 return self._once(jobs)
             except StoreError as error:
+                last = error
                 if error.kind != "locked" or self.clock.now() - began > WAITED_LONG:
                     raise
-        return self._once(jobs)
+        if len(jobs) > 1 or len(jobs[0].signals) > 1:
+            raise _ContendedError from last
+        raise last
 
     def _once(self, jobs: Sequence[Job]) -> Outcome:
         with self._work() as work:
