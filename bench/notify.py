@@ -137,6 +137,7 @@ async def main(log: Connection) -> None:
     await bench.senders.run()
     await spread(bench, urls, log)
     await bench.senders.stop(limit=0)
+    await bench.channel.close()
     bench = Bench()
     await bench.senders.run()
     await burst(bench, urls[:1], log, f"burst of {BURST} to one receiver")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from itertools import chain
-from ssl import SSLContext
+from contextlib import suppress
 from typing import Annotated, Any
 
-import httpx
+import aiohttp
 import msgspec
+from yarl import URL
 
 from hexi.kernel.case import Rung
 from hexi.kernel.clock import SECOND, Clock, Duration, format_instant
@@ -20,9 +17,6 @@ from hexi.protocols.standard_webhooks import read_key, sign
 
 PERMANENT = frozenset({400, 401, 403, 404, 410, 422})
 """Answers that another attempt would only get again."""
-
-_POOL_SIZE = 1
-"""Posts at once in one pool: httpx looks through all connections of a pool for each of them, at each post."""
 
 _READ_AT_MOST = 64 * 1024
 _READ_FOR = 1.0
@@ -57,26 +51,6 @@ class _Answer(msgspec.Struct, frozen=True):
     message_id: Annotated[str, msgspec.Meta(max_length=100)] | int
 
 
-@dataclass
-class _Pool:
-    """Connections to one receiver.
-
-    The transport and not a client: no redirects, cookies or proxies from the environment, and a third
-    less time a post.
-    """
-
-    transport: httpx.AsyncHTTPTransport
-    busy: int = 0
-
-    @contextmanager
-    def taken(self) -> Iterator[httpx.AsyncHTTPTransport]:
-        self.busy += 1
-        try:
-            yield self.transport
-        finally:
-            self.busy -= 1
-
-
 class WebhookChannel:
     """Posts to one gateway (``url``) or, without one, to each notice's own address."""
 
@@ -85,59 +59,54 @@ class WebhookChannel:
         self._key = read_key(secret)
         self._url = url and str(_read_url(url))
         seconds = timeout / SECOND
-        self._extensions = {"timeout": {"connect": seconds, "read": seconds, "write": seconds}}
-        self._pools: dict[str, list[_Pool]] = {}
-        self._tls: SSLContext = httpx.create_ssl_context()
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=seconds, sock_read=seconds)
+        self._opened: aiohttp.ClientSession | None = None
 
     async def send(self, notice: Notice, link: str | None) -> Receipt:
         """L1 on any 2xx, at the moment the answer begins; nothing is believed beyond that."""
         try:
-            request = self._request(notice, link)
+            url = _read_url(self._url or notice.address)
         except ValueError as error:
             raise UndeliveredError(str(error), permanent=True) from None
-        with self._pool(request.url).taken() as transport:
-            response = await _post(transport, request)
+        async with await self._post(url, notice, link) as response:
             at = self._clock.now()
             evidence = await _evidence(response)
-        if not response.is_success:
-            permanent = response.status_code in PERMANENT
-            raise UndeliveredError(f"HTTP {response.status_code}", permanent=permanent, evidence=evidence)
+        if response.status not in range(200, 300):
+            permanent = response.status in PERMANENT
+            raise UndeliveredError(f"HTTP {response.status}", permanent=permanent, evidence=evidence)
         return Receipt(notice_id=notice.id, at=at, rung=Rung.HANDED_OVER, evidence=evidence)
 
     async def close(self) -> None:
         """Close all connections."""
-        for pool in chain.from_iterable(self._pools.values()):
-            await pool.transport.aclose()
-        self._pools.clear()
+        if self._opened:
+            await self._opened.close()
 
-    def _request(self, notice: Notice, link: str | None) -> httpx.Request:
+    async def _post(self, url: URL, notice: Notice, link: str | None) -> aiohttp.ClientResponse:
         body = _encode(_body(notice, link))
         headers = {
             "Content-Type": "application/json",
-            "User-Agent": "hexi",
             "Idempotency-Key": notice.id,
             **sign(self._key, notice.id, self._clock.now(), body),
         }
-        url = _read_url(self._url or notice.address)
-        return httpx.Request("POST", url, content=body, headers=headers, extensions=self._extensions)
+        try:
+            return await self._session().post(url, data=body, headers=headers, allow_redirects=False)
+        except TimeoutError:
+            raise UndeliveredError("no answer in time") from None
+        except aiohttp.ClientError as error:
+            raise UndeliveredError(f"no connection: {type(error).__name__}") from None
 
-    def _pool(self, url: httpx.URL) -> _Pool:
-        pools = self._pools.setdefault(f"{url.scheme}://{url.netloc.decode()}", [])
-        free = next((pool for pool in pools if pool.busy < _POOL_SIZE), None)
-        if free is None:
-            limits = httpx.Limits(max_connections=None, keepalive_expiry=_KEEP_FOR)
-            free = _Pool(httpx.AsyncHTTPTransport(verify=self._tls, limits=limits))
-            pools.append(free)
-        return free
-
-
-async def _post(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
-    try:
-        return await transport.handle_async_request(request)
-    except httpx.TimeoutException:
-        raise UndeliveredError("no answer in time") from None
-    except httpx.HTTPError as error:
-        raise UndeliveredError(f"no connection: {type(error).__name__}") from None
+    def _session(self) -> aiohttp.ClientSession:
+        """Opened at the first post, because it belongs to the event loop that runs then."""
+        if self._opened is None or self._opened.closed:
+            self._opened = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_FOR),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": "hexi"},
+                skip_auto_headers=["Accept-Encoding"],
+                auto_decompress=False,
+                timeout=self._timeout,
+            )
+        return self._opened
 
 
 def _body(notice: Notice, link: str | None) -> WebhookBody:
@@ -145,33 +114,28 @@ def _body(notice: Notice, link: str | None) -> WebhookBody:
     return WebhookBody(notice_id=notice.id, t0=format_instant(notice.t0), link=link, **same)
 
 
-def _read_url(address: str) -> httpx.URL:
-    try:
-        url = httpx.URL(address)
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in {"http", "https"} or not url.host:
-        raise ValueError("the address is not a web address")
-    return url
+def _read_url(address: str) -> URL:
+    with suppress(ValueError):
+        url = URL(address)
+        if url.scheme in {"http", "https"} and url.host:
+            return url
+    raise ValueError("the address is not a web address")
 
 
-async def _evidence(response: httpx.Response) -> dict[str, Any]:
-    evidence: dict[str, Any] = {"status": response.status_code}
+async def _evidence(response: aiohttp.ClientResponse) -> dict[str, Any]:
+    evidence: dict[str, Any] = {"status": response.status}
     if wait := response.headers.get("Retry-After"):
         evidence["retry_after"] = wait[:40]
-    with suppress(msgspec.DecodeError, httpx.HTTPError, TimeoutError):
+    with suppress(msgspec.DecodeError, aiohttp.ClientError, TimeoutError):
         evidence["message_id"] = msgspec.json.decode(await _read(response), type=_Answer).message_id
     return evidence
 
 
-async def _read(response: httpx.Response) -> bytes:
+async def _read(response: aiohttp.ClientResponse) -> bytes:
     content = b""
-    try:
-        async with asyncio.timeout(_READ_FOR):
-            async for part in response.aiter_raw():
-                content += part
-                if len(content) > _READ_AT_MOST:
-                    break
-    finally:
-        await response.aclose()
+    async with asyncio.timeout(_READ_FOR):
+        async for part in response.content.iter_any():
+            content += part
+            if len(content) > _READ_AT_MOST:
+                break
     return content
