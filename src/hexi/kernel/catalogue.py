@@ -66,7 +66,8 @@ class Catalogue:
         self.indicators = {i.id: i for pack in self.packs.values() for i in pack.indicators}
         self.recipients = {n: f for pack in self.packs.values() for n, f in pack.recipients.items()}
         self.predicates = {n: f for pack in self.packs.values() for n, f in pack.predicates.items()}
-        self.meters = [Meter(indicator) for indicator in self.indicators.values()]
+        self._meters = [Meter(indicator) for indicator in self.indicators.values()]
+        self._meters_of: dict[tuple[str, ...], list[Meter]] = {}
         self.sos_kinds = frozenset(self._sos_kinds())
         self._index()
 
@@ -125,6 +126,12 @@ class Catalogue:
     def is_sos(self, kind: str) -> bool:
         """Whether a kind is a cry for help, known or only by its name."""
         return kind in self.sos_kinds or is_sos_kind(kind)
+
+    def meters(self, scenarios: tuple[str, ...]) -> list[Meter]:
+        """The meters of every indicator that covers a case with these scenarios."""
+        if scenarios not in self._meters_of:
+            self._meters_of[scenarios] = [m for m in self._meters if m.indicator.covers_any(scenarios)]
+        return self._meters_of[scenarios]
 
     def title(self, scenario: str) -> Text:
         """A scenario's title, also when its file has since gone."""

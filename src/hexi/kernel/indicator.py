@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from hexi.kernel.case import Case
-from hexi.kernel.condition import Condition
+from hexi.kernel.clock import local_day
+from hexi.kernel.condition import Condition, prepare
 from hexi.kernel.scenario import IndicatorRule
 from hexi.kernel.text import Text
 
@@ -54,11 +55,16 @@ class Indicator(msgspec.Struct, frozen=True, kw_only=True):
 
     def covers(self, case: Case) -> bool:
         """Whether the case belongs to what is counted; drills never do."""
-        if case.drill or case.merged_into:
-            return False
-        return not self.scenarios or any(
-            _matches(s, pattern) for s in case.scenarios for pattern in self.scenarios
-        )
+        return counts(case) and self.covers_any(case.scenarios)
+
+    def covers_any(self, scenarios: Iterable[str]) -> bool:
+        """Whether a case with these scenarios belongs to what is counted."""
+        return not self.scenarios or any(_matches(s, p) for s in scenarios for p in self.scenarios)
+
+
+def counts(case: Case) -> bool:
+    """Whether a case belongs to any figure at all."""
+    return not (case.drill or case.merged_into)
 
 
 def _matches(scenario: str, pattern: str) -> bool:
@@ -109,6 +115,18 @@ def case_values(case: Case) -> dict[str, Any]:
     }
 
 
+class Seen:
+    """A case as its indicators see it, made ready once for all of their conditions."""
+
+    __slots__ = ("case", "context", "day", "values")
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.day = local_day(case.opened_at)
+        self.values = case_values(case)
+        self.context = prepare(self.values)
+
+
 class Meter:
     """Measures cases against one indicator."""
 
@@ -116,15 +134,13 @@ class Meter:
         self.indicator = indicator
         self._where = Condition(indicator.rule.where) if indicator.rule.where else None
 
-    def measure(self, case: Case, values: dict[str, Any], day: str) -> Measure | None:
-        """The case's part, on the day it was opened; None when it is not counted here at all."""
-        if not self.indicator.covers(case):
-            return None
-        hit, value = self._judge(case, values)
+    def measure(self, seen: Seen) -> Measure:
+        """The part of a case that the indicator covers, on the day it was opened."""
+        case, (hit, value) = seen.case, self._judge(seen)
         return Measure(
             indicator=self.indicator.id,
             case_id=case.id,
-            day=day,
+            day=seen.day,
             street=case.place.street,
             community=case.place.community,
             grid=case.place.grid,
@@ -132,8 +148,8 @@ class Meter:
             value=value,
         )
 
-    def _judge(self, case: Case, values: dict[str, Any]) -> tuple[int | None, float | None]:
-        rule = self.indicator.rule
+    def _judge(self, seen: Seen) -> tuple[int | None, float | None]:
+        rule, case, values = self.indicator.rule, seen.case, seen.values
         if rule.measure == "open_now" and not case.is_open:
             return 0, None
         if rule.measure == "percentile":
@@ -144,7 +160,7 @@ class Meter:
         missing = (self._where.names & CASE_NAMES) - values.keys()
         if missing:
             return (0 if any(_overdue(case, name) for name in missing) else None), None
-        return int(self._where.judge(values).holds), None
+        return int(self._where.judge(seen.context).holds), None
 
 
 def _overdue(case: Case, name: str) -> bool:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from hexi.kernel.case import Case
 from hexi.kernel.catalogue import Catalogue
-from hexi.kernel.clock import local_day
-from hexi.kernel.indicator import Figure, Measure, case_values, figure
+from hexi.kernel.indicator import Figure, Measure, Seen, counts, figure
 from hexi.kernel.ports import MeasureFilter, Transaction
 
 
 def measure(catalogue: Catalogue, case: Case) -> list[Measure]:
     """What one case contributes to every indicator that covers it."""
-    values, day = case_values(case), local_day(case.opened_at)
-    found = (meter.measure(case, values, day) for meter in catalogue.meters)
-    return [part for part in found if part]
+    if not counts(case):
+        return []
+    seen = Seen(case)
+    return [meter.measure(seen) for meter in catalogue.meters(tuple(case.scenarios))]
 
 
 def count(tx: Transaction, catalogue: Catalogue, case: Case) -> None:
