@@ -25,7 +25,9 @@ from hexi.adapters.clock import SystemClock
 from hexi.adapters.packs.load import load_packs
 from hexi.adapters.sql import open_store
 from hexi.kernel.place import Location, Point
+from hexi.kernel.record import Record
 from hexi.kernel.signal import Signal, digest_of, encode_data
+from hexi.sim.district import fill
 from hexi.spine.spine import Spine
 
 LIMIT = 0.7
@@ -33,6 +35,7 @@ SMOKE = "--smoke" in sys.argv
 SIZES = ((1, 5), (100, 2)) if SMOKE else ((1, 600), (100, 150), (1_000, 40))
 ROUNDS = 1 if SMOKE else 5
 _START = 1_780_000_000_000
+DEVICES = 1_000
 
 _SEE = "INSERT INTO seen (source, id, digest, received) VALUES (?, ?, ?, ?)"
 _ADD = (
@@ -46,13 +49,13 @@ QUIET, WAITED_FOR = "device.heartbeat", "radar.presence"
 
 
 def readings(count: int, kind: str) -> list[Signal]:
-    """What 1,000 radars send."""
+    """What so many radars send in turn."""
     return [
         Signal(
-            id=f"{_START + number:x}-{number % 1000:04}",
-            source=f"radar/{number % 1000:04}",
+            id=f"{_START + number:x}-{number % DEVICES:04}",
+            source=f"radar/{number % DEVICES:04}",
             kind=kind,
-            subject=f"device:D{number % 1000:05}",
+            subject=f"device:D{number % DEVICES:05}",
             received=_START + number,
             time=_START + number - 20,
             data={
@@ -95,10 +98,20 @@ class Nowhere:
         return Location(point=point)
 
 
+def radars() -> list[Record]:
+    """The devices that send, as the directory knows them."""
+    data = {"type": "radar", "source": "radar"}
+    return [
+        Record(kind="device", id=f"D{number:05}", version=0, data=data, at=_START, by="bench")
+        for number in range(DEVICES)
+    ]
+
+
 def by_spine(file: Path, signals: list[Signal], size: int) -> float:
     """Seconds the spine takes."""
     catalogue = load_packs().catalogue()
     store = open_store(f"sqlite:///{file}", catalogue.record_kinds)
+    fill(store, radars())
     spine = Spine(store, SystemClock(), catalogue, Nowhere(), random.Random(1))
     began = time.perf_counter()
     for batch in batches(signals, size):
