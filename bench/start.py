@@ -1,7 +1,7 @@
 """Starting, checking, memory and screens: `python -m bench.start`.
 
 ``hexi check`` on 250 scenarios as a whole command; the first page of a ``hexi serve`` with 20,000 elders;
-its memory after ten minutes' worth of readings; one change on 500 open screens.
+its idle processor time; its memory after ten minutes of traffic; one change on 500 open screens.
 """
 
 from __future__ import annotations
@@ -19,15 +19,18 @@ from bench._report import beside, percentile, show
 from bench._serving import Serving, quiet, serving
 
 from hexi.adapters.packs.scaffold import new_scenario
+from hexi.kernel.clock import MINUTE
 from hexi.kernel.signal import Signal
 from hexi.protocols import cloudevents
 from hexi.sim.district import generate
+from hexi.sim.traffic import Traffic, homes_of
 
 SMOKE = "--smoke" in sys.argv
 ELDERS = 100 if SMOKE else 20_000
 SCENARIOS = 20 if SMOKE else 250
 SCREENS = 20 if SMOKE else 500
 READINGS = 2_000 if SMOKE else 100_000
+SETTLE = 0.2 if SMOKE else 5.0
 ROUNDS = 3 if SMOKE else 10
 
 
@@ -53,13 +56,23 @@ def first_page(running: Serving) -> float:
     return running.started + time.monotonic() - began
 
 
+def idle(running: Serving) -> float:
+    """Percent of one core that a platform uses to which nothing is sent, once it has settled."""
+    time.sleep(SETTLE)
+    cpu, wall = running.cpu(), time.monotonic()
+    time.sleep(4 * SETTLE)
+    return (running.cpu() - cpu) / (time.monotonic() - wall) * 100
+
+
 def load(running: Serving) -> None:
-    """Ten minutes' worth of readings at the district's rate."""
+    """Ten minutes of the district's own devices, and as many readings of others as an hour brings."""
     connection = running.connect()
     now = time.time_ns() // 1_000_000
-    for start in range(0, READINGS, 500):
-        batch = [quiet(start + n, now, "device.heartbeat") for n in range(500)]
-        running.post(connection, cloudevents.encode_batch(batch))
+    sent = [signal for _, signal in Traffic(homes_of(generate(1, ELDERS))).stream(now - 10 * MINUTE, now)]
+    sent += [quiet(number, now, "device.heartbeat") for number in range(READINGS)]
+    for start in range(0, len(sent), 500):
+        running.post(connection, cloudevents.encode_batch(sent[start : start + 500]))
+    beside("   signals of the district's own devices among what is sent", len(sent) - READINGS, "")
 
 
 class Screens:
@@ -119,8 +132,9 @@ def main() -> None:
     with serving(generate(1, ELDERS)) as running:
         show(f"first page of hexi serve, {ELDERS:,} elders", first_page(running), 3.0, "s")
         beside("memory after the start", running.rss(), "MiB")
+        show("idle processor of the whole hexi serve, of one core", idle(running), 1.0, "%")
         load(running)
-        show(f"memory with {ELDERS:,} elders after {READINGS:,} readings", running.rss(), 250, "MiB")
+        show(f"memory with {ELDERS:,} elders after the traffic", running.rss(), 250, "MiB")
         waits = changes(running)
         show(f"a change on {SCREENS} open screens, the last one, worst of {ROUNDS}", max(waits), 200, "ms")
         beside("   the same, p50", percentile(waits, 50), "ms")
