@@ -69,15 +69,6 @@ def test_when_the_next_falls_due(store: SqlStore) -> None:
         assert tx.deadlines.next_due() == NOW + 5
 
 
-def test_shifting_after_an_outage(store: SqlStore) -> None:
-    with store.write() as tx:
-        silent = [a_deadline("a", NOW - 5, kind=SILENCE), a_deadline("b", NOW, kind=SILENCE)]
-        tx.deadlines.arm([*silent, a_deadline("c", NOW - 5)])
-        assert tx.deadlines.shift([SILENCE, "absence"], NOW, NOW + 60) == 1
-        assert [d.key for d in tx.deadlines.claim(NOW, 9)] == ["c", "b"]
-        assert [d.due_at for d in tx.deadlines.claim(NOW + 60, 9)] == [NOW + 60]
-
-
 def test_two_processes_never_take_the_same(shared_url: str) -> None:
     store = open_store(shared_url)
     with store.write() as tx:

@@ -236,10 +236,6 @@ class Deadlines(Protocol):
         """When the earliest falls due."""
         ...
 
-    def shift(self, kinds: Sequence[str], before: Instant, to: Instant) -> int:
-        """Move deadlines of some kinds that fell due in an outage; says how many."""
-        ...
-
 
 class Notices(Protocol):
     """The outbox."""

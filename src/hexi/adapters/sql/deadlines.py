@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select
 
 from hexi.adapters.sql.link import replacing
 from hexi.adapters.sql.tables import deadline
@@ -78,13 +78,6 @@ class SqlDeadlines:
         self._work.flush(self._owed)
         first = self._work.link.value(_FIRST)
         return None if first is None else int(first)
-
-    def shift(self, kinds: Sequence[str], before: Instant, to: Instant) -> int:
-        """Move deadlines of some kinds that fell due in an outage; says how many."""
-        self._work.flush(self._owed)
-        self._work.settle()
-        late = (deadline.c.kind.in_(kinds), deadline.c.due_at < before)
-        return self._work.link.query(update(deadline).where(*late).values(due_at=to)).rowcount
 
     def _write(self, owed: dict[str, tuple[Any, ...] | None]) -> None:
         cancelled = [(key,) for key, row in owed.items() if row is None]
