@@ -16,7 +16,7 @@ import pytest
 from hexi.adapters.geo import read_index
 from hexi.adapters.packs.load import load_packs
 from hexi.adapters.sql import SCHEMA, open_store
-from hexi.cli import main
+from hexi.cli import _command_in, main
 from hexi.connectors.tokens import digest_of
 from hexi.kernel.clock import SimClock
 from hexi.kernel.place import Location, Point
@@ -475,3 +475,17 @@ def test_the_doctor_sees_a_clock_that_lies_and_a_damaged_database(hexi, store, t
     told = hexi("doctor", "--json")
     assert told.code == 1
     assert "damaged" in told.out or "cannot be used" in told.err
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["check"], "check"),
+        (["--lang", "zh", "day", "check"], "day"),
+        (["-c", "import", "serve"], "serve"),
+        (["--help"], None),
+        ([], None),
+    ],
+)
+def test_only_the_room_of_the_named_command_is_loaded(words, command):
+    assert _command_in(words) == command

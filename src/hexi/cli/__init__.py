@@ -33,6 +33,10 @@ ROOMS = {
 """Which module of this room has which commands."""
 
 
+_WITH_VALUE = frozenset({"-c", "--config", "--lang"})
+"""Options before the command whose next word is not the command."""
+
+
 def build(command: str | None = None) -> typer.Typer:
     """The command line. With a command's name only its module is loaded, so that it starts at once."""
     app = typer.Typer(
@@ -53,7 +57,10 @@ def build(command: str | None = None) -> typer.Typer:
 def _command_in(words: Sequence[str]) -> str | None:
     """The command that a command line names; None when its help is asked for, or nothing."""
     known = {command for commands in ROOMS.values() for command in commands}
-    return next((word for word in words if word in known), None)
+    before = ("", *words)
+    return next(
+        (w for w, last in zip(words, before, strict=False) if w in known and last not in _WITH_VALUE), None
+    )
 
 
 def _show_version(wanted: bool) -> None:
