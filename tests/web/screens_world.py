@@ -17,7 +17,7 @@ import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from hexi.adapters.geo import read_index
-from hexi.app.compose import App, open_app
+from hexi.app.compose import App, Manner, open_app
 from hexi.kernel.access import Account
 from hexi.kernel.case import Case
 from hexi.kernel.ports import CaseFilter, Transaction
@@ -170,7 +170,7 @@ class _Host(threading.Thread):
 def running(folder: Path, *, demo: bool) -> Iterator[World]:
     """A platform with a small district and three accounts."""
     compile_locale()
-    app = open_app(Settings(data_dir=folder), demo=demo)
+    app = open_app(Settings(data_dir=folder), Manner(demo=demo))
     fill(app.store, generate(1, 30), watched=set(), since=app.platform.clock.now())
     with app.store.read() as tx:
         app.platform.spine.use(locator=read_index(tx))

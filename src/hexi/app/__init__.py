@@ -1,5 +1,5 @@
 """Composition: settings -> adapters -> spine -> connectors -> web. The only room that knows everything."""
 
-from hexi.app.compose import App, open_app
+from hexi.app.compose import App, Manner, Service, open_app
 
-__all__ = ["App", "open_app"]
+__all__ = ["App", "Manner", "Service", "open_app"]

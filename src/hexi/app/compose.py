@@ -7,6 +7,8 @@ import math
 import random
 import secrets
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple, Protocol
 
 from hexi import __version__
 from hexi.adapters.channels import OpenChannel, WaysOut
@@ -17,6 +19,7 @@ from hexi.adapters.geo import read_index
 from hexi.adapters.metrics import Metrics
 from hexi.adapters.packs.load import Loaded, load_packs
 from hexi.adapters.sql import SqlStore, open_store
+from hexi.app.roles import ALL_ROLES, Role
 from hexi.app.upkeep import Upkeep
 from hexi.app.watcher import MetricsWatcher
 from hexi.kernel.clock import Clock
@@ -37,17 +40,35 @@ _ALWAYS = ("app", "desk")
 _IN_A_DEMO = ("app", "call", "sms", "desk", "mail", "group")
 
 
+class Manner(NamedTuple):
+    """How this process runs: as a demo or not, and which of the platform's jobs are its own."""
+
+    demo: bool = False
+    roles: AbstractSet[Role] = ALL_ROLES
+
+
+_WHOLE = Manner()
+
+
+class Service(Protocol):
+    """Something that goes on until it is cancelled."""
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        ...
+
+
 class App:
     """A composed platform; ``start`` and ``stop`` on one event loop."""
 
     def __init__(
-        self, settings: Settings, store: SqlStore, loaded: Loaded, *, demo: bool, clock: Clock
+        self, settings: Settings, store: SqlStore, loaded: Loaded, clock: Clock, manner: Manner
     ) -> None:
         self.settings = settings
         self.store = store
         self.loaded = loaded
         self.metrics = Metrics(__version__)
-        self._ways = WaysOut(_channels(settings, demo=demo), _secret_of(settings), clock)
+        self._ways = WaysOut(_channels(settings, demo=manner.demo), _secret_of(settings), clock)
         secret = _secret(settings)
         catalogue = loaded.catalogue()
         with store.read() as tx:
@@ -70,11 +91,15 @@ class App:
             links=links,
             secret=secret,
             base_url=settings.address,
-            demo=demo,
+            demo=manner.demo,
             version=__version__,
         )
-        self.upkeep = Upkeep(self.platform, loaded, settings)
-        self._upkeep: asyncio.Task[None] | None = None
+        self.roles = manner.roles
+        self._services: list[tuple[Role, Service]] = [
+            (Role.CLOCK, Upkeep(self.platform, loaded, settings)),
+        ]
+        """What runs beside the writer, each where its role is played."""
+        self._running: list[asyncio.Task[None]] = []
 
     def _hand(self, notices: Sequence[Notice]) -> None:
         self.senders.hand(notices)
@@ -101,13 +126,14 @@ class App:
         )
         await self.platform.intake.start()
         await self.senders.run()
-        self._upkeep = asyncio.create_task(self.upkeep.run())
+        services = [service for role, service in self._services if role in self.roles]
+        self._running = [asyncio.create_task(service.run()) for service in services]
 
     async def stop(self) -> None:
         """Commit and send what is on its way, then let go. Nothing owed is lost: it is in the outbox."""
-        if self._upkeep:
-            self._upkeep.cancel()
-            await asyncio.gather(self._upkeep, return_exceptions=True)
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
         self.platform.hub.close()
         await self.senders.stop()
         await self.platform.intake.stop()
@@ -115,12 +141,12 @@ class App:
         self.store.close()
 
 
-def open_app(settings: Settings, *, demo: bool = False, clock: Clock | None = None) -> App:
+def open_app(settings: Settings, manner: Manner = _WHOLE, clock: Clock | None = None) -> App:
     """Open the store and read the packs; StoreError or SettingsError when that cannot be."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     loaded = load_packs(settings.packs)
     store = open_store(settings.database_url(), loaded.catalogue().record_kinds)
-    return App(settings, store, loaded, demo=demo, clock=clock or SystemClock())
+    return App(settings, store, loaded, clock or SystemClock(), manner)
 
 
 def _channels(settings: Settings, *, demo: bool) -> dict[str, ChannelSettings]:

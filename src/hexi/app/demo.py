@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from hexi.adapters.geo import read_index
-from hexi.app.compose import open_app
+from hexi.app.compose import Manner, open_app
 from hexi.kernel.clock import DAY, MINUTE, Instant
 from hexi.kernel.ports import Store
 from hexi.kernel.record import Record
@@ -71,7 +71,7 @@ class Demo:
     """A platform with a district that lives beside the visitor."""
 
     def __init__(self, settings: Settings, plan: Plan) -> None:
-        self.app = open_app(settings, demo=True)
+        self.app = open_app(settings, Manner(demo=True))
         self._plan = plan
         records = list(generate(plan.seed, plan.elders))
         self._homes = [home for home in homes_of(records) if home.elder != HERO][: plan.homes]

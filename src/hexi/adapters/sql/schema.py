@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from hexi.kernel.text import Text
 
-SCHEMA = "0002"
+SCHEMA = "0005"
 """The revision this build works with."""
 
 

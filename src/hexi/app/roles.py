@@ -1,0 +1,21 @@
+"""Roles: what a process does. One process may play all of them, or several processes share them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """One of the jobs of the platform."""
+
+    INTAKE = "intake"
+    """Takes signals: the HTTP door for devices, the brokers."""
+    CLOCK = "clock"
+    """Handles what falls due, and looks after the platform itself."""
+    SENDERS = "senders"
+    """Hands notices to the channels."""
+    WEB = "web"
+    """Screens and the API for people."""
+
+
+ALL_ROLES = frozenset(Role)
