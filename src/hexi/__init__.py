@@ -1,3 +1,3 @@
 """hexi: the operating platform of a city district."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
