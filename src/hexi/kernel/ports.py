@@ -13,11 +13,13 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from hexi.kernel.access import Access
+from hexi.kernel.archive import Archive
 from hexi.kernel.case import Case, Entry
 from hexi.kernel.clock import Instant
-from hexi.kernel.deadline import Deadline
+from hexi.kernel.deadline import Deadline, DeadlineKind
 from hexi.kernel.indicator import Measure
 from hexi.kernel.place import Location, Point
+from hexi.kernel.process import Processes
 from hexi.kernel.record import Record, RecordKind
 from hexi.kernel.response import Notice, Receipt
 from hexi.kernel.signal import Signal
@@ -236,12 +238,16 @@ class Deadlines(Protocol):
         """When the earliest falls due."""
         ...
 
+    def saying(self, kind: DeadlineKind, words: str) -> list[str]:
+        """Keys of a kind whose body, as compact JSON, contains some words."""
+        ...
+
 
 class Notices(Protocol):
     """The outbox."""
 
-    def add(self, notice: Notice) -> None:
-        """Owe a notice; the same id again changes nothing."""
+    def add(self, notice: Notice, owner: str | None = None) -> None:
+        """Owe a notice, held by the process that will send it, if any; the same id again changes nothing."""
         ...
 
     def get(self, notice_id: str) -> Notice | None:
@@ -249,7 +255,7 @@ class Notices(Protocol):
         ...
 
     def update(self, notice: Notice) -> None:
-        """Store the notice's new state."""
+        """Store the notice's new state; no process holds it any more."""
         ...
 
     def of_case(self, case_id: str) -> list[Notice]:
@@ -262,6 +268,17 @@ class Notices(Protocol):
 
     def waiting(self, now: Instant, limit: int) -> list[Notice]:
         """What is owed by now, SOS first: after a start, and for retries."""
+        ...
+
+    def claim(self, owner: str, now: Instant, limit: int) -> list[Notice]:
+        """Hold for a process what is owed by now and no living process holds, SOS first.
+
+        Two processes never hold the same.
+        """
+        ...
+
+    def held(self, owner: str, now: Instant) -> list[Notice]:
+        """What a process holds and should be sending by now, SOS first."""
         ...
 
     def drop(self, case_id: str, recipients: Sequence[str] | None = None) -> int:
@@ -384,7 +401,11 @@ class Transaction(Protocol):
     @property
     def settings(self) -> Settings: ...  # noqa: D102
     @property
+    def processes(self) -> Processes: ...  # noqa: D102
+    @property
     def access(self) -> Access: ...  # noqa: D102
+    @property
+    def archive(self) -> Archive: ...  # noqa: D102
 
     def part(self) -> AbstractContextManager[None]:
         """A part that can fail alone: an exception inside undoes it and leaves the rest."""

@@ -150,9 +150,28 @@ notice = Table(
     Column("lane", SmallInteger, nullable=False),
     Column("next_at", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
+    Column("owner", KEY),
     Index("ix_notice_case_id", "case_id"),
     Index("ix_notice_recipient", "recipient"),
     _partial("ix_notice_waiting", "lane", "next_at", where="state = 'waiting'"),
+)
+
+
+process = Table(
+    "process",
+    metadata,
+    Column("id", KEY, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("roles", KEY, nullable=False),
+    Column("playing", KEY, nullable=False),
+    Column("standby", SmallInteger, nullable=False),
+    Column("version", KEY, nullable=False),
+    Column("secret", KEY, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("started", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("hears_since", BigInteger, nullable=False),
 )
 
 
@@ -261,4 +280,29 @@ look = Table(
     Column("what", KEY, nullable=False),
     Column("case_id", KEY),
     Index("ix_look_record", "record"),
+)
+
+archive_file = Table(
+    "archive_file",
+    metadata,
+    Column("name", KEY, primary_key=True),
+    Column("hour", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", KEY, nullable=False),
+    Column("state", KEY, nullable=False),
+    Column("written", BigInteger, nullable=False),
+    Column("verified", BigInteger, nullable=False),
+    Column("erased", BigInteger, nullable=False),
+    Column("fence", Text),
+    Column("gone_at", BigInteger),
+    Index("ix_archive_file_hour", "hour"),
+)
+
+archive_erasure = Table(
+    "archive_erasure",
+    metadata,
+    Column("id", SEQUENCE, primary_key=True),
+    Column("subject", KEY, nullable=False),
+    Column("until", BigInteger, nullable=False),
 )

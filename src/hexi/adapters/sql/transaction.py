@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 
 from hexi.adapters.sql.access import SqlAccess
+from hexi.adapters.sql.archive import SqlArchive
 from hexi.adapters.sql.cases import SqlCases
 from hexi.adapters.sql.deadlines import SqlDeadlines
 from hexi.adapters.sql.link import Link
 from hexi.adapters.sql.measures import SqlMeasures
 from hexi.adapters.sql.notices import SqlNotices
+from hexi.adapters.sql.processes import SqlProcesses
 from hexi.adapters.sql.records import LinkedFields, SqlRecords
 from hexi.adapters.sql.signals import SqlSignals
 from hexi.adapters.sql.small import SqlHeard, SqlQuarantine, SqlSettings
@@ -69,6 +71,16 @@ class SqlTransaction(Work):
         return SqlSettings(self)
 
     @cached_property
+    def processes(self) -> SqlProcesses:
+        """The processes of the installation."""
+        return SqlProcesses(self)
+
+    @cached_property
     def access(self) -> SqlAccess:
         """Accounts, sessions, tokens, looks."""
         return SqlAccess(self)
+
+    @cached_property
+    def archive(self) -> SqlArchive:
+        """What has moved to the archive."""
+        return SqlArchive(self)
