@@ -56,7 +56,8 @@ def settings_page() -> str:
 
 
 def _row(key: Key) -> str:
-    return f"| `{key.path}` | `{key.variable}` | {key.expects} | {_default(key.default)} | {key.meaning} |"
+    variable = f"`{key.variable}`" if key.variable else "in the file alone"
+    return f"| `{key.path}` | {variable} | {key.expects} | {_default(key.default)} | {key.meaning} |"
 
 
 def _default(value: Any) -> str:

@@ -31,7 +31,10 @@ _EXAMPLES: dict[str, Any] = {
     "tls_key": "/etc/hexi/key.pem",
     "url_file": "/etc/hexi/database-url",
     "limit": 5.0,
+    "folder": "/srv/hexi/archive",
 }
+_NAMED = {"channels": "<way>", "archive.kinds": "<kind>"}
+"""What stands for the name in the path of a table that there may be several of."""
 _CHANNELS: dict[str, dict[str, Any]] = {
     "app": {"use": "inbox"},
     "sms": {"use": "webhook", "url": "https://sms.example.org/send", "secret_file": "/etc/hexi/sms-secret"},
@@ -58,6 +61,8 @@ class Key:
     @property
     def variable(self) -> str:
         """The environment variable that sets it."""
+        if ".<kind>." in self.path:
+            return ""
         return PREFIX + self.path.replace("<way>", "sms").replace(".", "__").upper()
 
 
@@ -77,7 +82,8 @@ def keys(table: type[Table] = Settings, at: str = "") -> Iterator[Key]:
         if inner is None:
             yield Key(f"{at}{name}", hint, defaults[name])
         else:
-            yield from keys(inner, f"{at}{name}.<way>." if is_named(hint) else f"{at}{name}.")
+            named = f"{_NAMED.get(at + name, '<name>')}." if is_named(hint) else ""
+            yield from keys(inner, f"{at}{name}.{named}")
 
 
 def example() -> str:
@@ -86,19 +92,27 @@ def example() -> str:
     table = ""
     for key in keys():
         head, _, name = key.path.rpartition(".")
-        if head == "channels.<way>":
+        if head.endswith(">"):
             continue
         if head != table:
             table = head
             lines += ["", f"[{head}]"]
         lines += [f"# {key.meaning}", _line(name, key.default)]
-    return "\n".join([*lines, "", *_channel_lines()]) + "\n"
+    return "\n".join([*lines, "", *_KINDS, "", *_channel_lines()]) + "\n"
 
 
 def _line(name: str, default: Any) -> str:
     if default is None or default == ():
         return f"# {name} = {toml(_EXAMPLES.get(name, 'postgresql://hexi@db/hexi'))}"
     return f"{name} = {toml(plain(default))}"
+
+
+_KINDS = (
+    '# [archive.kinds."vital.*"]: what holds for some kinds of signal alone, by name or beginning.',
+    '[archive.kinds."vital.*"]',
+    'keep = "90d"',
+    'body = "numbers"',
+)
 
 
 def _channel_lines() -> Iterator[str]:

@@ -4,18 +4,31 @@ A variable names a key by its path: ``HEXI_LISTEN__PORT=8080`` is ``port`` under
 key is checked before anything starts; ``SettingsError`` lists everything that is wrong at once.
 """
 
+from hexi.settings.archive import Archive, ArchivedKind
 from hexi.settings.base import SettingsError, Span, Table, read_secret
 from hexi.settings.faults import refuse_exposure
 from hexi.settings.read import CONFIG_VARIABLE, PREFIX, RESERVED, load_settings
 from hexi.settings.shape import expected, is_named, key_types, plain, table_of
-from hexi.settings.tables import ChannelSettings, Database, Limits, Listen, Log, Settings, channel_secret
+from hexi.settings.tables import (
+    ChannelSettings,
+    Database,
+    DrillSettings,
+    Limits,
+    Listen,
+    Log,
+    Settings,
+    channel_secret,
+)
 
 __all__ = [
     "CONFIG_VARIABLE",
     "PREFIX",
     "RESERVED",
+    "Archive",
+    "ArchivedKind",
     "ChannelSettings",
     "Database",
+    "DrillSettings",
     "Limits",
     "Listen",
     "Log",

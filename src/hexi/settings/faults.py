@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from hexi.kernel.directory import WAYS
+from hexi.settings.archive import archive_faults
 from hexi.settings.base import Table
 from hexi.settings.shape import did_you_mean, expected, is_named, key_types, read_value, table_of
 from hexi.settings.tables import ChannelSettings, Settings
@@ -83,7 +84,7 @@ def contradictions(settings: Settings) -> list[str]:
         if way not in WAYS:
             wrong.append(f"channels.{way}: there is no such way{did_you_mean(way, WAYS)}")
         wrong += [f"channels.{way}: {line}" for line in _channel_faults(channel)]
-    return wrong
+    return wrong + archive_faults(settings.archive)
 
 
 def _channel_faults(channel: ChannelSettings) -> list[str]:

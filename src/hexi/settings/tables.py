@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from hexi.kernel.clock import DAY
+from hexi.settings.archive import Archive
 from hexi.settings.base import Count, Port, Positive, Span, Table, read_secret
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -85,6 +86,15 @@ class Log(Table, frozen=True):
     ] = "auto"
 
 
+class DrillSettings(Table, frozen=True):
+    """What becomes of the notices of an exercise or an installer's test; they are marked in any case."""
+
+    send: Annotated[
+        Literal["mark", "sink"],
+        Meta(description="mark: to the real people; sink: signed and sent to a receiver of our own."),
+    ] = "sink"
+
+
 class Settings(Table, frozen=True):
     """Everything an installation can be told."""
 
@@ -115,6 +125,8 @@ class Settings(Table, frozen=True):
     channels: dict[str, ChannelSettings] = {}  # noqa: RUF012 -- msgspec copies it
     limits: Limits = Limits()
     log: Log = Log()
+    archive: Archive = Archive()
+    drill: DrillSettings = DrillSettings()
 
     @property
     def loopback(self) -> bool:
@@ -129,6 +141,11 @@ class Settings(Table, frozen=True):
         scheme = "https" if self.listen.tls_cert else "http"
         host = f"[{self.listen.host}]" if ":" in self.listen.host else self.listen.host
         return f"{scheme}://{host}:{self.listen.port}"
+
+    @property
+    def archive_dir(self) -> Path:
+        """The folder of the archive."""
+        return self.archive.folder or self.data_dir / "archive"
 
     def database_url(self) -> str:
         """The database to open, in SQLAlchemy's form; SettingsError when its file cannot be read."""
