@@ -31,6 +31,16 @@ def claim(store: Store, *_: str) -> None:
         say("\n".join(deadline.key for deadline in taken))
 
 
+def hold(store: Store, owner: str) -> None:
+    """Say which notices this process has come to hold."""
+    while True:
+        with store.write() as tx:
+            taken = tx.notices.claim(owner, NOW, 7)
+        if not taken:
+            return
+        say("\n".join(notice.id for notice in taken))
+
+
 def take(store: Store, *_: str) -> None:
     """Commit for ever and say so after each commit; the next one is always under way."""
     for number in range(1_000_000):
@@ -46,4 +56,5 @@ def take(store: Store, *_: str) -> None:
 
 if __name__ == "__main__":
     task, url, *arguments = sys.argv[1:]
-    {"fold": fold, "claim": claim, "take": take}[task](open_store(url), *arguments)
+    tasks = {"fold": fold, "claim": claim, "hold": hold, "take": take}
+    tasks[task](open_store(url), *arguments)

@@ -30,6 +30,9 @@ _DUE = (
 _CLAIM = delete(deadline).where(deadline.c.key.in_(select(_DUE.c.key))).returning(*_ALL)
 _OF_CASE = select(*_ALL).where(deadline.c.case_id == bindparam("case_id")).order_by(deadline.c.due_at)
 _ONE = select(*_ALL).where(deadline.c.key == bindparam("key"))
+_SAYING = select(deadline.c.key).where(
+    deadline.c.kind == bindparam("kind"), deadline.c.body.contains(bindparam("words"))
+)
 _PENDING = select(func.count()).select_from(deadline)
 _FIRST = select(func.min(deadline.c.due_at))
 
@@ -78,6 +81,11 @@ class SqlDeadlines:
         self._work.flush(self._owed)
         first = self._work.link.value(_FIRST)
         return None if first is None else int(first)
+
+    def saying(self, kind: DeadlineKind, words: str) -> list[str]:
+        """Keys of a kind whose body, as compact JSON, contains some words."""
+        self._work.flush(self._owed)
+        return [key for (key,) in self._work.link.run(_SAYING, kind=kind.value, words=words)]
 
     def _write(self, owed: dict[str, tuple[Any, ...] | None]) -> None:
         cancelled = [(key,) for key, row in owed.items() if row is None]

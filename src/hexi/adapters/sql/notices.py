@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, literal_column, select, update
+from sqlalchemy import ColumnElement, bindparam, literal_column, null, or_, select, update
 
 from hexi.adapters.sql.link import ignoring
-from hexi.adapters.sql.tables import case_row, notice
+from hexi.adapters.sql.tables import case_row, notice, process
 from hexi.adapters.sql.work import Work
 from hexi.kernel.clock import Instant
+from hexi.kernel.process import DEAD_AFTER
 from hexi.kernel.response import Notice, NoticeState
 from hexi.kernel.signal import Lane
 
@@ -30,6 +31,7 @@ _UPDATE = (
         lane=bindparam("to_lane"),
         next_at=bindparam("to_next"),
         body=bindparam("to_body"),
+        owner=null(),
     )
 )
 _OF_CASE = select(notice.c.body).where(notice.c.case_id == bindparam("case_id")).order_by(notice.c.seq)
@@ -46,6 +48,30 @@ _DUE = (
     .limit(bindparam("most"))
 )
 _WAITING_OF = _OF_CASE.where(_WAITING)
+_LIVING = select(process.c.id).where(process.c.seen_at > bindparam("alive_since"))
+_FREE = (
+    select(notice.c.seq)
+    .where(
+        _WAITING,
+        notice.c.next_at <= bindparam("now"),
+        or_(notice.c.owner.is_(None), notice.c.owner.not_in(_LIVING)),
+    )
+    .order_by(notice.c.lane, notice.c.next_at, notice.c.seq)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+    .cte("free")
+)
+_CLAIM = (
+    update(notice)
+    .where(notice.c.seq.in_(select(_FREE.c.seq)))
+    .values(owner=bindparam("to_owner"))
+    .returning(notice.c.lane, notice.c.next_at, notice.c.seq, notice.c.body)
+)
+_HELD = (
+    select(notice.c.body)
+    .where(_WAITING, notice.c.owner == bindparam("by"), notice.c.next_at <= bindparam("now"))
+    .order_by(notice.c.lane, notice.c.next_at, notice.c.seq)
+)
 _ENDED = select(notice.c.body).join(case_row, case_row.c.id == notice.c.case_id)
 _ENDED = _ENDED.where(literal_column("open = 0"), notice.c.state != NoticeState.WAITING.value)
 _ENDED_OF = {
@@ -62,10 +88,10 @@ class SqlNotices:
         self._added = work.buffer(self._write_added)
         self._changed = work.buffer(self._write_changed)
 
-    def add(self, notice: Notice) -> None:
-        """Owe a notice; the same id again changes nothing."""
+    def add(self, notice: Notice, owner: str | None = None) -> None:
+        """Owe a notice, held by the process that will send it, if any; the same id again changes nothing."""
         if not self._added.holds(notice.id):
-            self._added[notice.id] = notice
+            self._added[notice.id] = (notice, owner)
 
     def get(self, notice_id: str) -> Notice | None:
         """One notice."""
@@ -77,7 +103,7 @@ class SqlNotices:
         return None if body is None else _decode(body)
 
     def update(self, notice: Notice) -> None:
-        """Store the notice's new state."""
+        """Store the notice's new state; no process holds it any more."""
         self._changed[notice.id] = notice
 
     def of_case(self, case_id: str) -> list[Notice]:
@@ -91,6 +117,20 @@ class SqlNotices:
     def waiting(self, now: Instant, limit: int) -> list[Notice]:
         """What is owed by now, SOS first: after a start, and for retries."""
         return self._read(_DUE, now=now, most=limit)
+
+    def claim(self, owner: str, now: Instant, limit: int) -> list[Notice]:
+        """Hold for a process what is owed by now and no living process holds, SOS first.
+
+        Two processes never hold the same.
+        """
+        self._work.flush(self._added, self._changed)
+        told = {"to_owner": owner, "now": now, "alive_since": now - DEAD_AFTER, "most": limit}
+        claimed = sorted(tuple(row) for row in self._work.write(_CLAIM, **told))
+        return [_decode(body) for *_, body in claimed]
+
+    def held(self, owner: str, now: Instant) -> list[Notice]:
+        """What a process holds and should be sending by now, SOS first."""
+        return self._read(_HELD, by=owner, now=now)
 
     def drop(self, case_id: str, recipients: Sequence[str] | None = None) -> int:
         """Stop what still waits for a case; says how many."""
@@ -117,10 +157,10 @@ class SqlNotices:
         self._work.flush(self._added, self._changed)
         return [_decode(body) for (body,) in self._work.link.run(statement, **values)]
 
-    def _write_added(self, owed: dict[str, Notice]) -> None:
+    def _write_added(self, owed: dict[str, tuple[Notice, str | None]]) -> None:
         rows = [
-            (n.id, n.case_id, n.recipient, n.state.value, _LANES[n.lane], n.next_at, _encode(n).decode())
-            for n in owed.values()
+            (n.id, n.case_id, n.recipient, n.state.value, _LANES[n.lane], n.next_at, _encode(n).decode(), by)
+            for n, by in owed.values()
         ]
         self._work.link.many(_ADD, rows)
 
