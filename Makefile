@@ -34,6 +34,12 @@ docs: .venv/.all .tools/assets ## write the generated reference pages and run ev
 bench: .venv/.all .tools/assets ## races and limits, each printed beside its limit
 	@for file in bench/[a-z]*.py; do $(PYTHON) -m "bench.$$(basename "$$file" .py)" $(ARGS); done
 
+wheel: .venv/.all .tools/assets ## hexi's own wheel, its browser libraries inside, into dist/
+	@$(PYTHON) tools/bundle.py --wheel --out dist
+
+bundle: .venv/.all .tools/assets ## one archive that installs hexi without the net, into dist/
+	@$(PYTHON) tools/bundle.py --out dist
+
 assets: ## fetch the browser libraries anew and compile the translations
 	@rm -f .tools/assets
 	@$(MAKE) --no-print-directory .tools/assets
@@ -71,4 +77,4 @@ browser:
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk; } \
 			>/dev/null 2>&1 || echo "could not install them; browser tests will skip"
 
-.PHONY: help demo test check pytest docs bench assets clean browser
+.PHONY: help demo test check pytest docs bench wheel bundle assets clean browser
