@@ -167,10 +167,10 @@ class _Host(threading.Thread):
 
 
 @contextmanager
-def running(folder: Path, *, demo: bool) -> Iterator[World]:
+def running(folder: Path, *, demo: bool, **settings: Any) -> Iterator[World]:
     """A platform with a small district and three accounts."""
     compile_locale()
-    app = open_app(Settings(data_dir=folder), Manner(demo=demo))
+    app = open_app(Settings(data_dir=folder, **settings), Manner(demo=demo))
     fill(app.store, generate(1, 30), watched=set(), since=app.platform.clock.now())
     with app.store.read() as tx:
         app.platform.spine.use(locator=read_index(tx))

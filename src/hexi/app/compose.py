@@ -19,6 +19,8 @@ from hexi.adapters.geo import read_index
 from hexi.adapters.metrics import Metrics
 from hexi.adapters.packs.load import Loaded, load_packs
 from hexi.adapters.sql import SqlStore, open_store
+from hexi.app import drill
+from hexi.app.drill import Outside
 from hexi.app.roles import ALL_ROLES, Role
 from hexi.app.upkeep import Upkeep
 from hexi.app.watcher import MetricsWatcher
@@ -68,7 +70,9 @@ class App:
         self.store = store
         self.loaded = loaded
         self.metrics = Metrics(__version__)
-        self._ways = WaysOut(_channels(settings, demo=manner.demo), _secret_of(settings), clock)
+        told = _channels(settings, demo=manner.demo)
+        self._ways = WaysOut(told, _secret_of(settings), clock)
+        drill.divert(self._ways.channels, Outside(told, _secret_of(settings), clock, store), settings.drill)
         secret = _secret(settings)
         catalogue = loaded.catalogue()
         with store.read() as tx:

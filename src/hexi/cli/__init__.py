@@ -29,6 +29,7 @@ ROOMS = {
     "erase": ("erase",),
     "configuration": ("settings",),
     "doctor": ("doctor",),
+    "drill": ("drill",),
 }
 """Which module of this room has which commands."""
 

@@ -16,7 +16,7 @@ from hexi.kernel.text import Text
 from hexi.web.access.passwords import hash_password
 from hexi.web.access.permissions import ROLES
 
-SCOPES = ("signals", "acts", "api", *(f"api:{role}" for role in ROLES))
+SCOPES = ("signals", "acts", "drill", "api", *(f"api:{role}" for role in ROLES))
 
 account = typer.Typer(no_args_is_help=True, help="Accounts of people who log in.")
 token = typer.Typer(no_args_is_help=True, help="Tokens of sources that send signals.")
@@ -124,7 +124,7 @@ def add_token(
         typer.Option(help="A CloudEvents source it may name, * as wildcard; may be repeated."),
     ] = None,
     scope: Annotated[
-        str, typer.Option(help="signals, acts, api or api:<role>; separated by spaces.")
+        str, typer.Option(help="signals, acts, drill, api or api:<role>; separated by spaces.")
     ] = "signals",
 ) -> None:
     """Make a token and print its secret, this once; a token of that name is replaced."""

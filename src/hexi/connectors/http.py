@@ -25,10 +25,10 @@ from hexi.connectors.asgi import (
 )
 from hexi.connectors.bucket import Buckets
 from hexi.connectors.problem import FieldFault, ProblemError, choose_language
-from hexi.connectors.tokens import Tokens, has_scope, may_name
+from hexi.connectors.tokens import DRILL, Tokens, has_scope, may_name
 from hexi.kernel.access import Token
 from hexi.kernel.ports import Quarantined, StoreError, Transaction
-from hexi.kernel.signal import Signal
+from hexi.kernel.signal import Flag, Signal
 from hexi.kernel.text import Text
 from hexi.protocols import cloudevents
 from hexi.protocols.cloudevents import Item, Malformed
@@ -43,7 +43,7 @@ MESSAGE = "message/http"
 SIGNAL = "application/vnd.hexi.signal+json"
 """Content type of a signal that was decoded and could not be processed."""
 
-_DEMO = Token(name="demo", hash="", scope="signals")
+_DEMO = Token(name="demo", hash="", scope="signals drill")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -113,7 +113,7 @@ class SignalDoor:
         token = await self._tokens.find(secret) if secret else None
         if token is None:
             raise ProblemError("unauthorized", _NO_TOKEN, headers={"www-authenticate": "Bearer"})
-        if not has_scope(token, "signals"):
+        if not (has_scope(token, "signals") or has_scope(token, DRILL)):
             raise ProblemError("forbidden", _NO_SCOPE)
         return token
 
@@ -131,6 +131,7 @@ class SignalDoor:
             raise ProblemError("unsupported-type", _TYPES) from error
         if wait and not self._has_sos(items):
             _refuse_haste(wait)
+        items = [_exercise(token, item) for item in items]
         results = await self._take(token, items, binary=_is_binary(headers))
         if len(results) == 1:
             _refuse_single(headers, results[0])
@@ -198,9 +199,21 @@ def _judge(token: Token, item: Item) -> Result | None:
         return _malformed(item)
     if not may_name(token, item.source):
         return Result(item.id, item.source, "refused", error=_NOT_YOURS)
-    if item.is_act and not has_scope(token, "acts"):
+    if item.is_act and not (has_scope(token, "acts") or has_scope(token, DRILL)):
         return Result(item.id, item.source, "refused", error=_NO_ACTS)
     return None
+
+
+def _exercise(token: Token, item: Item) -> Item:
+    """The mark of a drill is this door's to give, never a sender's.
+
+    A token with the scope ``drill`` marks what says ``data.drill = true``, and whatever else it may not
+    send for real; what any other token calls a drill is real.
+    """
+    if isinstance(item, Malformed) or not has_scope(token, DRILL):
+        return item
+    real = has_scope(token, "acts" if item.is_act else "signals")
+    return item if real and item.data.get("drill") is not True else item.flagged(Flag.DRILL)
 
 
 def _malformed(item: Malformed) -> Result:

@@ -18,6 +18,9 @@ LIFE = 5.0
 
 _MOST = 10_000
 
+DRILL = "drill"
+"""The scope of whoever runs drills: its signals and acts are exercises, and touch no real case."""
+
 
 def digest_of(secret: str) -> str:
     """What is stored of a random secret. Not for passwords: those are guessable and need argon2."""

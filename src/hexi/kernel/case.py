@@ -206,6 +206,8 @@ class Case(msgspec.Struct, kw_only=True, omit_defaults=True):
     signal_at: Instant | None = None
     closed_at: Instant | None = None
     drill: bool = False
+    live: bool = False
+    """A drill that real people answer, siren and all."""
     flags: list[str] = []
     scenarios: list[str] = []
     signals: list[str] = []

@@ -20,6 +20,7 @@ class DeadlineKind(StrEnum):
     SILENCE = "silence"
     ABSENCE = "absence"
     SEQUENCE = "sequence"
+    DRILL = "drill"
 
 
 class Deadline(msgspec.Struct, frozen=True, kw_only=True):

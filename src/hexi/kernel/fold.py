@@ -91,7 +91,7 @@ def _reported(case: Case, entry: Entry) -> None:
     case.subject, case.device = body.get("subject"), body.get("device")
     case.place = msgspec.convert(body.get("place", {}), Location)
     case.signal_at = body["signal"].get("time")
-    case.drill = body.get("drill", False)
+    case.drill, case.live = body.get("drill", False), body.get("live", False)
     case.flags = list(body.get("flags", []))
     case.scenarios = [body["scenario"]]
     case.signals = [body["signal"]["id"]]

@@ -12,6 +12,9 @@ from hexi.kernel.clock import Instant
 
 ACT_PREFIX = "act."
 
+DRILL_SOURCE = "drill:"
+"""What the source of a drill's signals begins with; the drill's id follows."""
+
 
 class Flag(StrEnum):
     """A doubt about a signal that was accepted all the same."""

@@ -20,7 +20,7 @@ from hexi.kernel.clock import Instant, SimClock
 from hexi.kernel.ports import CaseFilter, MeasureFilter, Transaction
 from hexi.kernel.record import Record
 from hexi.kernel.response import Notice
-from hexi.kernel.signal import ACT_PREFIX, Signal
+from hexi.kernel.signal import ACT_PREFIX, Flag, Signal
 from hexi.sim.day_file import (
     ActEvent,
     CaseName,
@@ -198,6 +198,7 @@ class _Player:
             time=None if said.time is None else self.day.instant(said.time),
             subject=said.subject,
             data=said.data,
+            flags=(Flag.DRILL,) if said.data.get("drill") is True else (),
         )
         taken = self._take([signal] * said.copies)
         return [

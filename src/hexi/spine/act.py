@@ -9,7 +9,7 @@ from hexi.kernel.case import ALLOWED, Act, Case, Rung
 from hexi.kernel.clock import MINUTE, parse_duration
 from hexi.kernel.place import distance_m, point_in
 from hexi.kernel.record import NOTE, Record
-from hexi.kernel.signal import ACT_PREFIX, Signal
+from hexi.kernel.signal import ACT_PREFIX, Flag, Signal
 from hexi.kernel.text import Text
 from hexi.spine import ask, close, escalate, merge, notify
 from hexi.spine.work import CaseFile, RefusedError, Work
@@ -81,6 +81,8 @@ def do(work: Work, signal: Signal) -> str:
     name = signal.kind.removeprefix(ACT_PREFIX)
     if name not in ALLOWED:
         raise RefusedError(f"没有“{name}”这个操作", f"there is no act {name!r}")
+    if Flag.DRILL in signal.flags and not file.case.drill:
+        raise RefusedError(f"{case_id} 不是演练", f"{case_id} is not a drill")
     act = Act(name)
     if act is not Act.UNMERGED:  # an answer to a merged case counts for the one it was merged into
         file = work.surviving(case_id) or file

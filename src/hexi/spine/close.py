@@ -84,7 +84,7 @@ def _stays(work: Work, case: Case) -> Duration:
 
 def report_false(work: Work, case: Case) -> None:
     """A false alarm is a signal too: many of one device are a matter of their own."""
-    if case.device:
+    if case.device and not case.drill:
         work.derive(FALSE_ALARM, case.device, case=case.id, scenario=case.scenario)
 
 

@@ -12,10 +12,11 @@ def merge(work: Work, file: CaseFile, into: str, by: str, via: str) -> None:
     if target is None or not target.case.is_open or into == file.case.id:
         raise RefusedError(f"不能并入 {into}：没有这样一个未结的案件", f"{into} is not another open case")
     lesser = target.case.severity.rank > file.case.severity.rank
-    if lesser or (target.case.drill and not file.case.drill):
+    if target.case.drill is not file.case.drill:
+        raise RefusedError("演练与真实案件不能并案", "a drill and a real case are never one")
+    if lesser:
         raise RefusedError(
-            f"{into} 较轻或是演练：请把它并入本案",
-            f"{into} is lesser or a drill: merge it into this one instead",
+            f"{into} 较轻：请把它并入本案", f"{into} is lesser: merge it into this one instead"
         )
     file.log("merged", by, via, into=into, state=file.case.state)
     target.log("absorbed", by, via, case=file.case.id)

@@ -10,7 +10,7 @@ from hexi.kernel.ids import case_id
 from hexi.kernel.place import Level
 from hexi.kernel.scenario import Scenario
 from hexi.kernel.signal import Signal
-from hexi.spine import ask, notify
+from hexi.spine import ask, drill, notify
 from hexi.spine.close import rearm, reopen
 from hexi.spine.scene import Scene, fold_key
 from hexi.spine.work import CaseFile, Work
@@ -59,6 +59,7 @@ def _report(work: Work, scenario: Scenario, scene: Scene, key: str, identity: st
         device=scene.device_ref,
         place=_place(scene),
         drill=scene.drill,
+        **drill.enter(work, scene.signal, identity),
         level=Level.COMMUNITY,
         **_demands(scenario, scene.signal),
         **_said(scene.signal),

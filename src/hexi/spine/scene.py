@@ -11,7 +11,7 @@ from hexi.kernel.clock import LOCAL, to_datetime
 from hexi.kernel.directory import Device, Person, home_of, in_test
 from hexi.kernel.place import Location, point_in
 from hexi.kernel.scenario import Scenario
-from hexi.kernel.signal import Flag, Signal
+from hexi.kernel.signal import DRILL_SOURCE, Flag, Signal
 from hexi.spine.work import Work
 
 _PRIVATE = ("medical_note", "door_code", "key_holder", "phone", "addresses")
@@ -41,7 +41,7 @@ def look(work: Work, signal: Signal) -> Scene:
     owner = device.owner if device else identity if kind == "person" else None
     person = work.directory.person(owner) if owner else None
     flags = _doubts(kind, device, person)
-    if (device and in_test(device, work.now)) or signal.data.get("drill") is True:
+    if device and in_test(device, work.now):
         flags.append(Flag.DRILL)
     return Scene(
         signal=signal.flagged(*flags),
@@ -127,13 +127,17 @@ def _public(entry: Person | Device | None) -> dict[str, Any]:
 def fold_key(scenario: Scenario, scene: Scene) -> str:
     """Under which key signals belong to one case; a signal about nothing known stands alone.
 
-    An exercise never shares a case with the real thing.
+    An exercise never shares a case with the real thing, nor with another exercise.
     """
     values = [_value(name, scene) for name in scenario.signal.same_case.by]
     if any(value is None for value in values):
         values.append("/".join(scene.signal.key))
-    matter = f"drill|{scenario.matter}" if scene.drill else scenario.matter
+    matter = f"{_exercise(scene.signal)}|{scenario.matter}" if scene.drill else scenario.matter
     return "|".join([matter, *(str(value) for value in values if value is not None)])
+
+
+def _exercise(signal: Signal) -> str:
+    return signal.source if signal.source.startswith(DRILL_SOURCE) else "drill"
 
 
 def _value(name: str, scene: Scene) -> str | None:

@@ -17,7 +17,7 @@ from hexi.kernel.response import Notice, NoticeState, Receipt
 from hexi.kernel.scenario import Scenario
 from hexi.kernel.signal import Signal
 from hexi.kernel.text import Text
-from hexi.spine import ask, escalate, notify, watch
+from hexi.spine import ask, drill, escalate, notify, watch
 from hexi.spine.count import count
 from hexi.spine.open import open_or_join, show
 from hexi.spine.scene import look, unseen
@@ -47,6 +47,7 @@ _DUE: dict[DeadlineKind, Callable[[Work, Deadline], None]] = {
     DeadlineKind.SILENCE: watch.silence_due,
     DeadlineKind.ABSENCE: watch.absence_due,
     DeadlineKind.SEQUENCE: watch.sequence_due,
+    DeadlineKind.DRILL: drill.due,
 }
 
 

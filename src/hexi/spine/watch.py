@@ -8,6 +8,7 @@ from hexi.kernel.catalogue import BACK, SILENT
 from hexi.kernel.clock import DAY, Instant, next_local, parse_time_of_day
 from hexi.kernel.deadline import Deadline, DeadlineKind
 from hexi.kernel.scenario import Scenario
+from hexi.kernel.signal import Flag
 from hexi.spine.scene import Scene
 from hexi.spine.work import Work
 
@@ -19,20 +20,23 @@ def notice(work: Work, scene: Scene) -> None:
         work.tx.deadlines.cancel([_sequence_key(scenario, scene)])
     for scenario in work.catalogue.starting(kind):
         _begin(work, scenario, scene)
-    for scenario in work.catalogue.expecting(kind):
+    for scenario in () if scene.drill else work.catalogue.expecting(kind):
         _expect(work, scenario, scene)
 
 
 def _sequence_key(scenario: Scenario, scene: Scene) -> str:
     by = scenario.sequence.by if scenario.sequence else "subject"
     who = scene.device_ref if by == "device" else scene.subject
-    return f"sequence/{scenario.id}/{who or scene.signal.source}"
+    exercise = "drill/" if scene.drill else ""
+    return f"{exercise}sequence/{scenario.id}/{who or scene.signal.source}"
 
 
 def _begin(work: Work, scenario: Scenario, scene: Scene) -> None:
     if scenario.sequence is None or work.tx.deadlines.get(key := _sequence_key(scenario, scene)):
         return  # told again that it began: the time runs from the first
     body = {"scenario": scenario.id, "subject": scene.device_ref or scene.subject, "data": scene.signal.data}
+    if scene.drill:
+        body["drill"] = scene.signal.source
     work.tx.deadlines.arm(
         [
             Deadline(
@@ -70,6 +74,8 @@ def sequence_due(work: Work, deadline: Deadline) -> None:
     """The second signal did not come."""
     body = deadline.body
     work.derive(f"sequence.{body['scenario']}", body["subject"] or "", **body["data"])
+    if source := body.get("drill"):  # what follows from an exercise is one
+        work.derived[-1] = msgspec.structs.replace(work.derived[-1], source=source).flagged(Flag.DRILL)
 
 
 def absence_due(work: Work, deadline: Deadline) -> None:

@@ -28,7 +28,8 @@ def fill(work: Work, case: Case, text: Text, language: str) -> str:
     """The sentence in the reader's language; a drill says so first."""
     values = {name: _VALUES[name](work, case, language) for name in text.holes() & _VALUES.keys()}
     sentence = text.fill(values, language)
-    return _DRILL.get(language) + sentence if case.drill else sentence
+    mark = _DRILL.get(language) if case.drill else ""
+    return sentence if sentence.startswith(mark) else mark + sentence
 
 
 def subject_name(work: Work, case: Case, language: str) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "OpenChannel",
     "WaysOut",
     "WebhookChannel",
+    "build",
 ]
 
 
@@ -63,7 +64,7 @@ class WaysOut:
         self.trunks: dict[str, Trunk] = {}
         for way, told in settings.items():
             try:
-                self.channels[way] = _build(told, secret_of(way), clock)
+                self.channels[way] = build(told, secret_of(way), clock)
             except ValueError as error:
                 raise ValueError(f"channels.{way}: {error}") from error
             self.trunks[way] = Trunk(rate=told.limit, timeout=told.timeout)
@@ -74,7 +75,8 @@ class WaysOut:
             await channel.close()
 
 
-def _build(told: ChannelSettings, secret: str | None, clock: Clock) -> OpenChannel:
+def build(told: ChannelSettings, secret: str | None, clock: Clock) -> OpenChannel:
+    """One channel from its settings; ValueError when they cannot work."""
     url = None if told.url == _ADDRESS else told.url
     if told.use == "webhook":
         if not secret:

@@ -23,7 +23,7 @@ from hexi.connectors.asgi import (
 )
 from hexi.connectors.http import PATH, SignalDoor
 from hexi.connectors.problem import ProblemError
-from hexi.connectors.tokens import Tokens
+from hexi.connectors.tokens import DRILL, Tokens
 from hexi.kernel.access import Token
 from hexi.kernel.ports import StoreError
 from hexi.kernel.text import Text
@@ -139,11 +139,12 @@ class Gate:
 
 def caller_by(token: Token) -> Caller | None:
     """The caller that a token with the scope ``api`` (an operator) or ``api:<role>`` makes."""
-    for scope in token.scope.split():
+    scopes = token.scope.split()
+    for scope in scopes:
         kind, _, role = scope.partition(":")
         if kind == "api" and (role or "operator") in ROLES:
             return Caller(login=token.name, name=token.name, role=role or "operator", by_token=True)
-    return None
+    return Caller(login=token.name, name=token.name, role=DRILL, by_token=True) if DRILL in scopes else None
 
 
 def is_loopback(host: str) -> bool:

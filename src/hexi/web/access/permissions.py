@@ -26,6 +26,7 @@ class Permission(StrEnum):
     QUARANTINE_SEE = "quarantine.see"
     WALL_SEE = "wall.see"
     ACCOUNT_EDIT = "account.edit"
+    DRILL_RUN = "drill.run"
 
 
 _P = Permission
@@ -34,7 +35,8 @@ _ON_CASES = frozenset({_P.CASE_SEE, _P.CASE_ACT, _P.PERSON_SEE, _P.PERSON_SENSIT
 ROLES: dict[str, frozenset[Permission]] = {
     "admin": frozenset(Permission),
     "operator": _ON_CASES
-    | {_P.RECORD_EDIT, _P.ROSTER_TAKE, _P.SIGNAL_SEE, _P.SIGNAL_SEND, _P.QUARANTINE_SEE, _P.WALL_SEE},
+    | {_P.RECORD_EDIT, _P.ROSTER_TAKE, _P.SIGNAL_SEE, _P.SIGNAL_SEND, _P.QUARANTINE_SEE, _P.WALL_SEE}
+    | {_P.DRILL_RUN},
     "worker": _ON_CASES,
     "leader": frozenset({_P.CASE_SEE, _P.RECORD_SEE, _P.WALL_SEE}),
     "engineer": frozenset(
@@ -42,6 +44,9 @@ ROLES: dict[str, frozenset[Permission]] = {
     ),
 }
 """What each role may do."""
+
+BY_TOKEN: dict[str, frozenset[Permission]] = {"drill": frozenset({_P.DRILL_RUN})}
+"""What a token may do by its scope alone; no account has such a role."""
 
 ROLE_TITLES: dict[str, Text] = {
     "admin": Text(zh="管理员", en="Administrator"),
@@ -71,7 +76,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     def may(self, permission: Permission) -> bool:
         """Whether the caller's role has a permission."""
-        return permission in ROLES.get(self.role, frozenset())
+        known = ROLES | BY_TOKEN if self.by_token else ROLES
+        return permission in known.get(self.role, frozenset())
 
     def covers(self, street: str | None, community: str | None) -> bool:
         """Whether a place lies within what the caller may see."""

@@ -11,6 +11,7 @@ from hexi.web.api import (
     accounts,
     cases,
     changes,
+    drills,
     evidence,
     health,
     indicators,
@@ -52,5 +53,6 @@ def routes() -> list[Any]:
         *replies.ROUTES,
         *changes.ROUTES,
         *accounts.ROUTES,
+        *drills.ROUTES,
     ]
     return [Router(PATH, route_handlers=[cases_router, indicator_router, *rest]), *health.ROUTES]

@@ -54,7 +54,7 @@ class TokenView(msgspec.Struct, kw_only=True):
 
 
 class TokenBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What a token may do: ``signals``, ``acts``, ``api`` or ``api:<role>``, separated by spaces."""
+    """What a token may do: ``signals``, ``acts``, ``drill``, ``api``, ``api:<role>``; spaces between."""
 
     sources: tuple[_Name, ...] = ("*",)
     scope: _Name = "signals"

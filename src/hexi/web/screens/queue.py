@@ -36,6 +36,7 @@ class QueueRow(NamedTuple):
     place: str
     state: str
     drill: bool
+    live: bool
     flags: tuple[str, ...]
     due_what: str
     due_at: Instant | None
@@ -51,7 +52,7 @@ class QueueRow(NamedTuple):
     @property
     def rings(self) -> bool:
         """A cry that nobody has answered."""
-        return self.severity == "extreme" and not self.answered and not self.drill
+        return self.severity == "extreme" and not self.answered and (self.live or not self.drill)
 
     @property
     def siren(self) -> bool:
@@ -111,6 +112,7 @@ def draw(case: Case, catalogue: Catalogue, names: Names, log: Sequence[Entry]) -
         place=names.where(case),
         state=case.state.value,
         drill=case.drill,
+        live=case.live,
         flags=tuple(case.flags),
         due_what=word("promise", due.name) if due else "",
         due_at=due.at if due else None,
