@@ -1,4 +1,7 @@
-"""A start that stops in the middle of its migration, until it is killed: ``half_migrated.py url``."""
+"""A start that stops in the middle of its migration, until it is killed: ``half_migrated.py url words``.
+
+It stops after the first statement that holds the words.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ say = partial(print, flush=True)
 
 
 def _stop(_: Any, __: Any, statement: str, *___: Any) -> None:
-    if statement.startswith("CREATE INDEX"):
+    if sys.argv[2] in statement:
         say("half")
         time.sleep(600)
 

@@ -136,6 +136,7 @@ def test_serve_refuses_a_database_of_a_newer_build_in_a_sentence(hexi, store, tm
     store.close()
     with closing(sqlite3.connect(tmp_path / "var" / "hexi.sqlite")) as database, database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.execute("UPDATE setting SET value = '9999' WHERE name = 'schema.compatible'")
     command = [sys.executable, "-m", "hexi", "--lang", "en", "serve", "--port", "0"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1

@@ -12,6 +12,8 @@ from sqlalchemy import Engine, QueuePool, StaticPool, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
+from hexi.adapters.sql import moved
+from hexi.adapters.sql.days import Days
 from hexi.adapters.sql.link import Book, Link, fail
 from hexi.adapters.sql.records import LinkedFields
 from hexi.adapters.sql.schema import bring_up
@@ -46,6 +48,11 @@ class SqlStore:
     def dialect(self) -> str:
         """``sqlite`` or ``postgresql``."""
         return self._book.dialect.name
+
+    @property
+    def days(self) -> Days | None:
+        """The days of the signals, on PostgreSQL."""
+        return Days(self._writing) if self.dialect == "postgresql" else None
 
     @property
     def schema_version(self) -> str:
@@ -93,7 +100,7 @@ class _Lease:
         self._begin = begin
 
     def __enter__(self) -> Any:
-        with _in_our_words(self._engine):
+        with in_our_words(self._engine):
             self._borrowed = self._engine.raw_connection()
         driver: Any = self._borrowed.driver_connection
         try:
@@ -134,16 +141,22 @@ def open_store(url: str, record_kinds: Mapping[str, RecordKind] | None = None) -
     ``url`` is ``sqlite:///file``, ``sqlite:///:memory:`` or ``postgresql://...``. StoreError when
     it cannot be reached, NewerSchemaError when it was written by a newer build.
     """
-    address = make_url(url)
-    if address.get_backend_name() == "sqlite":
-        writing, reading = _sqlite(address)
-    else:
-        writing, reading = _postgresql(address)
+    writing, reading = connect(url)
     store = SqlStore(writing, reading, record_kinds or {})
-    _migrate(writing)
+    try:
+        _make_ready(writing)
+    except BaseException:
+        store.close()
+        raise
     if record_kinds is not None:
         store.use_record_kinds(record_kinds)
     return store
+
+
+def connect(url: str) -> tuple[Engine, Engine]:
+    """The engines that write and read; nothing is opened yet."""
+    address = make_url(url)
+    return _sqlite(address) if address.get_backend_name() == "sqlite" else _postgresql(address)
 
 
 def migrate(url: str) -> str:
@@ -155,15 +168,19 @@ def migrate(url: str) -> str:
         store.close()
 
 
-def _migrate(engine: Engine) -> None:
-    with _in_our_words(engine), engine.connect() as connection:
-        bring_up(connection)
-        connection.commit()
+def _make_ready(engine: Engine) -> None:
+    """The tables up to date, on PostgreSQL with their next days; MovedError for what was moved away."""
+    with in_our_words(engine):
+        with engine.connect() as connection:
+            moved.refuse(connection)
+        bring_up(engine)
+        if engine.dialect.name == "postgresql":
+            Days(engine).make_ahead()
 
 
 @contextmanager
-def _in_our_words(engine: Engine) -> Iterator[None]:
-    """StoreError for what goes wrong while connecting."""
+def in_our_words(engine: Engine) -> Iterator[None]:
+    """StoreError for what goes wrong beside a transaction."""
     try:
         yield
     except DBAPIError as error:
