@@ -22,7 +22,7 @@ from hexi.settings import (
     table_of,
 )
 
-_SECRET = frozenset({"secret", "url"})
+_SECRET = frozenset({"secret", "url", "ping_url"})
 _EXAMPLES: dict[str, Any] = {
     "base_url": "https://hexi.example.org",
     "packs": ["/etc/hexi/packs"],
@@ -31,6 +31,8 @@ _EXAMPLES: dict[str, Any] = {
     "tls_key": "/etc/hexi/key.pem",
     "url_file": "/etc/hexi/database-url",
     "limit": 5.0,
+    "ping_url": "https://watch.example.org/ping/hexi-hexi",
+    "backups": "/var/backups/hexi",
     "folder": "/srv/hexi/archive",
 }
 _NAMED = {"channels": "<way>", "archive.kinds": "<kind>"}

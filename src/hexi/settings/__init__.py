@@ -19,6 +19,7 @@ from hexi.settings.tables import (
     Settings,
     channel_secret,
 )
+from hexi.settings.watch import Watch
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -36,6 +37,7 @@ __all__ = [
     "SettingsError",
     "Span",
     "Table",
+    "Watch",
     "channel_secret",
     "expected",
     "is_named",

@@ -12,6 +12,7 @@ from hexi.settings.archive import archive_faults
 from hexi.settings.base import Table
 from hexi.settings.shape import did_you_mean, expected, is_named, key_types, read_value, table_of
 from hexi.settings.tables import ChannelSettings, Settings
+from hexi.settings.watch import watch_faults
 
 
 def refuse_exposure(settings: Settings) -> str | None:
@@ -84,7 +85,7 @@ def contradictions(settings: Settings) -> list[str]:
         if way not in WAYS:
             wrong.append(f"channels.{way}: there is no such way{did_you_mean(way, WAYS)}")
         wrong += [f"channels.{way}: {line}" for line in _channel_faults(channel)]
-    return wrong + archive_faults(settings.archive)
+    return [*wrong, *archive_faults(settings.archive), *watch_faults(settings.watch)]
 
 
 def _channel_faults(channel: ChannelSettings) -> list[str]:

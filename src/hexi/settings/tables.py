@@ -10,6 +10,7 @@ from msgspec import Meta
 from hexi.kernel.clock import DAY
 from hexi.settings.archive import Archive
 from hexi.settings.base import Count, Port, Positive, Span, Table, read_secret
+from hexi.settings.watch import Watch
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -125,6 +126,7 @@ class Settings(Table, frozen=True):
     channels: dict[str, ChannelSettings] = {}  # noqa: RUF012 -- msgspec copies it
     limits: Limits = Limits()
     log: Log = Log()
+    watch: Watch = Watch()
     archive: Archive = Archive()
     drill: DrillSettings = DrillSettings()
 
