@@ -21,6 +21,8 @@ from hexi.adapters.packs.load import Loaded, load_packs
 from hexi.adapters.sql import SqlStore, open_store
 from hexi.app import drill
 from hexi.app.drill import Outside
+from hexi.app.archiver import Archiver
+from hexi.app.days import DayKeeper
 from hexi.app.roles import ALL_ROLES, Role
 from hexi.app.upkeep import Upkeep
 from hexi.app.watcher import MetricsWatcher
@@ -101,6 +103,8 @@ class App:
         self.roles = manner.roles
         self._services: list[tuple[Role, Service]] = [
             (Role.CLOCK, Upkeep(self.platform, loaded, settings)),
+            (Role.CLOCK, DayKeeper(store.days)),
+            (Role.CLOCK, Archiver(self.platform, settings)),
         ]
         """What runs beside the writer, each where its role is played."""
         self._running: list[asyncio.Task[None]] = []
