@@ -180,15 +180,23 @@ def test_every_key_can_be_set_by_its_variable(tmp_path):
         "archive.body": "none",
         "channels.<way>.use": "console",
         "channels.<way>.timeout": "2s",
+        "mqtt.<link>.version": "3.1.1",
+        "mqtt.<link>.tls": "false",
+        **dict.fromkeys(("mqtt.<link>.keep_alive", "mqtt.<link>.session", "mqtt.<link>.grace"), "9s"),
         "log.level": "debug",
         "log.form": "json",
     }
+    link = (
+        '[mqtt.gate]\nhost = "b"\nuser = "u"\ntls = true\n[[mqtt.gate.topics]]\ntemplate = "a"\nkind = "k"\n'
+    )
     together = {"tls_cert": {"HEXI_LISTEN__TLS_KEY": "k"}, "tls_key": {"HEXI_LISTEN__TLS_CERT": "c"}}
+    together |= {"cert": {"HEXI_MQTT__GATE__KEY": "k"}, "key": {"HEXI_MQTT__GATE__CERT": "c"}}
     for key in (key for key in keys() if key.variable):
         extra = {"HEXI_CHANNELS__SMS__USE": "inbox"} if "<way>" in key.path else {}
         extra |= together.get(key.path.rpartition(".")[2], {})
-        changed = load_settings(write(tmp_path, ""), extra | {key.variable: values.get(key.path, "7")})
-        assert changed != load_settings(write(tmp_path, ""), {}), key.path
+        config = write(tmp_path, link if key.path.startswith("mqtt.") else "")
+        changed = load_settings(config, extra | {key.variable: values.get(key.path, "7")})
+        assert changed != load_settings(config, {}), key.path
 
 
 def test_the_shown_settings_hide_secrets(tmp_path):

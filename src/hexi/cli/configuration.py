@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 import typer
@@ -13,14 +13,17 @@ from hexi.cli import common
 from hexi.settings import (
     PREFIX,
     ChannelSettings,
+    MqttLink,
     Settings,
     Table,
     expected,
+    is_listed,
     is_named,
     key_types,
     plain,
     table_of,
 )
+from hexi.settings.shape import bare
 
 _SECRET = frozenset({"secret", "url", "ping_url"})
 _EXAMPLES: dict[str, Any] = {
@@ -35,7 +38,7 @@ _EXAMPLES: dict[str, Any] = {
     "backups": "/var/backups/hexi",
     "folder": "/srv/hexi/archive",
 }
-_NAMED = {"channels": "<way>", "archive.kinds": "<kind>"}
+_NAMED = {"channels": "<way>", "archive.kinds": "<kind>", "mqtt": "<link>"}
 """What stands for the name in the path of a table that there may be several of."""
 _CHANNELS: dict[str, dict[str, Any]] = {
     "app": {"use": "inbox"},
@@ -63,9 +66,10 @@ class Key:
     @property
     def variable(self) -> str:
         """The environment variable that sets it."""
-        if ".<kind>." in self.path:
+        if ".<kind>." in self.path or "[]" in self.path or get_origin(bare(self.hint)) is dict:
             return ""
-        return PREFIX + self.path.replace("<way>", "sms").replace(".", "__").upper()
+        named = self.path.replace("<way>", "sms").replace("<link>", "gate")
+        return PREFIX + named.replace(".", "__").upper()
 
 
 def _metas(hint: Any) -> Iterator[Meta]:
@@ -84,8 +88,8 @@ def keys(table: type[Table] = Settings, at: str = "") -> Iterator[Key]:
         if inner is None:
             yield Key(f"{at}{name}", hint, defaults[name])
         else:
-            named = f"{_NAMED.get(at + name, '<name>')}." if is_named(hint) else ""
-            yield from keys(inner, f"{at}{name}.{named}")
+            named = f".{_NAMED.get(at + name, '<name>')}" if is_named(hint) else ""
+            yield from keys(inner, f"{at}{name}{'[]' if is_listed(hint) else named}.")
 
 
 def example() -> str:
@@ -94,13 +98,13 @@ def example() -> str:
     table = ""
     for key in keys():
         head, _, name = key.path.rpartition(".")
-        if head.endswith(">"):
+        if head.endswith((">", "[]")):
             continue
         if head != table:
             table = head
             lines += ["", f"[{head}]"]
         lines += [f"# {key.meaning}", _line(name, key.default)]
-    return "\n".join([*lines, "", *_KINDS, "", *_channel_lines()]) + "\n"
+    return "\n".join([*lines, "", *_KINDS, "", *_channel_lines(), "", *_mqtt_lines()]) + "\n"
 
 
 def _line(name: str, default: Any) -> str:
@@ -126,6 +130,24 @@ def _channel_lines() -> Iterator[str]:
         yield from (f"{name} = {toml(value)}" for name, value in values.items())
 
 
+def _mqtt_lines() -> Iterator[str]:
+    yield "# [mqtt.<link>]: a broker that devices send to, and what their messages mean; docs/how-to/mqtt.md."
+    for key in keys(MqttLink):
+        yield f"# {key.path}: {key.meaning}"
+    yield from _MQTT
+
+
+_MQTT = (
+    "[mqtt.gate]",
+    'host = "broker.example.org"',
+    "tls = true",
+    "[[mqtt.gate.topics]]",
+    'template = "hexi/radar/{device}/fall"',
+    'kind = "radar.fall"',
+    'id = "{data.seq}"',
+)
+
+
 def toml(value: Any) -> str:
     """A plain value as TOML writes it, which is how JSON writes it too."""
     return msgspec.json.encode(value).decode()
@@ -140,13 +162,18 @@ def _plain_table(table: Table) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name in table.__struct_fields__:
         value = getattr(table, name)
-        if isinstance(value, Table):
-            values[name] = _plain_table(value)
-        elif isinstance(value, dict):
-            values[name] = {way: _plain_table(channel) for way, channel in value.items()}
-        else:
-            values[name] = "(hidden)" if value and name in _SECRET else plain(value)
+        values[name] = "(hidden)" if value and name in _SECRET else _plain_value(value)
     return values
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, Table):
+        return _plain_table(value)
+    if isinstance(value, dict):
+        return {name: _plain_value(part) for name, part in value.items()}
+    if isinstance(value, tuple):
+        return [_plain_value(part) for part in value]
+    return plain(value)
 
 
 def _print_table(values: dict[str, Any], at: str = "") -> None:

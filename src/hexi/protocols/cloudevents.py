@@ -205,8 +205,8 @@ def _signal(event: _Event, index: int, received: Instant) -> Item:
         if not value.isprintable() and _CONTROL.search(value):
             return _refuse(event, index, name, Text(zh="含有控制字符", en="contains a control character"))
     data = _data(event)
-    if _is_nested(data) and _depth_exceeds(data, MAX_DEPTH):
-        return _refuse(event, index, "data", _TOO_DEEP)
+    if is_too_deep(data):
+        return _refuse(event, index, "data", TOO_DEEP)
     time, flags = _read_time(event.time, received)
     return Signal(
         id=event.id,
@@ -220,7 +220,7 @@ def _signal(event: _Event, index: int, received: Instant) -> Item:
     )
 
 
-_TOO_DEEP = Text(zh=f"嵌套超过 {MAX_DEPTH} 层", en=f"is nested deeper than {MAX_DEPTH} levels")
+TOO_DEEP = Text(zh=f"嵌套超过 {MAX_DEPTH} 层", en=f"is nested deeper than {MAX_DEPTH} levels")
 
 
 def _refuse(event: _Event, index: int, field: str, reason: Text) -> Malformed:
@@ -235,6 +235,11 @@ def _data(event: _Event) -> dict[str, Any]:
     if event.data_base64 is not None:
         data = {"base64": event.data_base64, **data}
     return data
+
+
+def is_too_deep(data: dict[str, Any]) -> bool:
+    """Whether the data are nested deeper than anything that means something."""
+    return _is_nested(data) and _depth_exceeds(data, MAX_DEPTH)
 
 
 def _is_nested(data: dict[str, Any]) -> bool:
@@ -297,7 +302,7 @@ def _field(error: Exception) -> str:
 
 def _say(error: Exception) -> Text:
     if isinstance(error, RecursionError):
-        return _TOO_DEEP
+        return TOO_DEEP
     if isinstance(error, UnicodeDecodeError):
         return Text(zh="不是有效的 UTF-8", en="is not valid UTF-8")
     what = str(error)[:200]

@@ -7,8 +7,9 @@ key is checked before anything starts; ``SettingsError`` lists everything that i
 from hexi.settings.archive import Archive, ArchivedKind
 from hexi.settings.base import SettingsError, Span, Table, read_secret
 from hexi.settings.faults import refuse_exposure
+from hexi.settings.mqtt import MqttLink, Topic
 from hexi.settings.read import CONFIG_VARIABLE, PREFIX, RESERVED, load_settings
-from hexi.settings.shape import expected, is_named, key_types, plain, table_of
+from hexi.settings.shape import expected, is_listed, is_named, key_types, plain, table_of
 from hexi.settings.tables import (
     ChannelSettings,
     Database,
@@ -33,13 +34,16 @@ __all__ = [
     "Limits",
     "Listen",
     "Log",
+    "MqttLink",
     "Settings",
     "SettingsError",
     "Span",
     "Table",
     "Watch",
+    "Topic",
     "channel_secret",
     "expected",
+    "is_listed",
     "is_named",
     "key_types",
     "load_settings",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -10,7 +10,16 @@ import msgspec
 from hexi.kernel.directory import WAYS
 from hexi.settings.archive import archive_faults
 from hexi.settings.base import Table
-from hexi.settings.shape import did_you_mean, expected, is_named, key_types, read_value, table_of
+from hexi.settings.mqtt import mqtt_faults
+from hexi.settings.shape import (
+    did_you_mean,
+    expected,
+    is_listed,
+    is_named,
+    key_types,
+    read_value,
+    table_of,
+)
 from hexi.settings.tables import ChannelSettings, Settings
 from hexi.settings.watch import watch_faults
 
@@ -44,11 +53,19 @@ def faults(values: Mapping[str, Any], table: type[Table] = Settings, at: str = "
 
 def _table_faults(key: str, value: Any, hint: Any) -> list[str]:
     inner = table_of(hint)
+    if inner and is_listed(hint):
+        return _list_faults(key, value, inner)
     if inner is None or not isinstance(value, dict):
         return [f"{key}: expected a table [{key}], got {value!r}"]
     if is_named(hint):
         return [line for name, part in value.items() for line in _table_faults(f"{key}.{name}", part, inner)]
     return faults(value, inner, f"{key}.")
+
+
+def _list_faults(key: str, value: Any, table: type[Table]) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(part, dict) for part in value):
+        return [f"{key}: expected tables [[{key}]], got {value!r}"]
+    return [line for n, part in enumerate(value, 1) for line in faults(part, table, f"{key}[{n}].")]
 
 
 def value_faults(key: str, value: Any, hint: Any, *, strict: bool) -> list[str]:
@@ -61,15 +78,26 @@ def value_faults(key: str, value: Any, hint: Any, *, strict: bool) -> list[str]:
 
 
 def missing(values: Mapping[str, Any]) -> list[str]:
-    """Channels without the keys that have no default."""
-    needed = [f.name for f in msgspec.structs.fields(ChannelSettings) if f.required]
-    channels = values.get("channels", {})
-    return [
-        f"channels.{way}: {name} is missing; expected {expected(key_types(ChannelSettings)[name])}"
-        for way, channel in channels.items()
-        for name in needed
-        if name not in channel
-    ]
+    """Named tables, and tables in lists, without the keys that have no default."""
+    return list(_missing(values, Settings, ""))
+
+
+def _missing(values: Mapping[str, Any], table: type[Table], at: str) -> Iterator[str]:
+    known = key_types(table)
+    for field in msgspec.structs.fields(table):
+        if field.required and field.name not in values:
+            yield f"{at}: {field.name} is missing; expected {expected(known[field.name])}"
+    for name, value in values.items():
+        inner = table_of(known[name])
+        for key, part in _parts(name, value, known[name]) if inner else ():
+            yield from _missing(part, inner or table, f"{at}.{key}".lstrip("."))
+
+
+def _parts(name: str, value: Any, hint: Any) -> list[tuple[str, Any]]:
+    """The tables that a key holds, with their names."""
+    if is_listed(hint):
+        return [(f"{name}[{n}]", part) for n, part in enumerate(value, 1)]
+    return [(f"{name}.{way}", part) for way, part in value.items()] if is_named(hint) else [(name, value)]
 
 
 def contradictions(settings: Settings) -> list[str]:
@@ -85,7 +113,12 @@ def contradictions(settings: Settings) -> list[str]:
         if way not in WAYS:
             wrong.append(f"channels.{way}: there is no such way{did_you_mean(way, WAYS)}")
         wrong += [f"channels.{way}: {line}" for line in _channel_faults(channel)]
-    return [*wrong, *archive_faults(settings.archive), *watch_faults(settings.watch)]
+    return [
+        *wrong,
+        *archive_faults(settings.archive),
+        *mqtt_faults(settings.mqtt),
+        *watch_faults(settings.watch),
+    ]
 
 
 def _channel_faults(channel: ChannelSettings) -> list[str]:

@@ -21,15 +21,24 @@ def key_types(table: type[Table]) -> dict[str, Any]:
 
 
 def table_of(hint: Any) -> type[Table] | None:
-    """The table a key opens, directly or by name (``channels.<way>``); None for a plain value."""
+    """The table a key opens: directly, by name (``channels.<way>``) or as a list; None for a plain value."""
+    hint = bare(hint)
     if isinstance(hint, type) and issubclass(hint, Table):
         return hint
-    return table_of(get_args(hint)[1]) if is_named(hint) else None
+    if is_listed(hint):
+        return table_of(get_args(hint)[0])
+    return table_of(get_args(hint)[1]) if get_origin(hint) is dict else None
 
 
 def is_named(hint: Any) -> bool:
     """Whether the key holds one table per name."""
-    return get_origin(hint) is dict
+    return get_origin(hint) is dict and table_of(hint) is not None
+
+
+def is_listed(hint: Any) -> bool:
+    """Whether the key holds a list of tables."""
+    hint = bare(hint)
+    return get_origin(hint) is tuple and isinstance(of := get_args(hint)[0], type) and issubclass(of, Table)
 
 
 def leaves(hint: Any) -> set[Any]:
@@ -47,7 +56,9 @@ def expected(hint: Any) -> str:
     if get_origin(inner) is Literal:
         words = "one of " + ", ".join(f'"{option}"' for option in options)
     elif get_origin(inner) is tuple:
-        words = "a list of paths"
+        words = "a list of paths" if Path in leaves(inner) else "a list of texts in quotes"
+    elif get_origin(inner) is dict:
+        words = "a table of texts in quotes"
     elif options:
         words = expected(options[0])
     else:

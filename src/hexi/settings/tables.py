@@ -10,6 +10,7 @@ from msgspec import Meta
 from hexi.kernel.clock import DAY
 from hexi.settings.archive import Archive
 from hexi.settings.base import Count, Port, Positive, Span, Table, read_secret
+from hexi.settings.mqtt import MqttLink
 from hexi.settings.watch import Watch
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -124,6 +125,7 @@ class Settings(Table, frozen=True):
     listen: Listen = Listen()
     database: Database = Database()
     channels: dict[str, ChannelSettings] = {}  # noqa: RUF012 -- msgspec copies it
+    mqtt: dict[str, MqttLink] = {}  # noqa: RUF012
     limits: Limits = Limits()
     log: Log = Log()
     watch: Watch = Watch()
