@@ -20,9 +20,11 @@ from hexi.adapters.metrics import Metrics
 from hexi.adapters.packs.load import Loaded, load_packs
 from hexi.adapters.sql import SqlStore, open_store
 from hexi.app import drill
-from hexi.app.drill import Outside
 from hexi.app.archiver import Archiver
 from hexi.app.days import DayKeeper
+from hexi.app.drill import Outside
+from hexi.app.gauges import connect_gauges
+from hexi.app.ping import Ping
 from hexi.app.roles import ALL_ROLES, Role
 from hexi.app.upkeep import Upkeep
 from hexi.app.watcher import MetricsWatcher
@@ -103,10 +105,12 @@ class App:
         self.roles = manner.roles
         self._services: list[tuple[Role, Service]] = [
             (Role.CLOCK, Upkeep(self.platform, loaded, settings)),
+            (Role.CLOCK, Ping(self.platform, settings.watch, self.metrics)),
             (Role.CLOCK, DayKeeper(store.days)),
             (Role.CLOCK, Archiver(self.platform, settings)),
         ]
         """What runs beside the writer, each where its role is played."""
+        connect_gauges(self.metrics, self.platform, settings)
         self._running: list[asyncio.Task[None]] = []
 
     def _hand(self, notices: Sequence[Notice]) -> None:

@@ -33,9 +33,6 @@ class FileState(StrEnum):
     """Replaced or expired; it stays a little for the queries that have it open."""
 
 
-READABLE = frozenset({FileState.MOVING, FileState.KEPT})
-
-
 class Fence(msgspec.Struct, frozen=True, kw_only=True):
     """Which hot rows of an hour a file holds."""
 
@@ -54,7 +51,8 @@ class ArchiveFile(msgspec.Struct, frozen=True, kw_only=True):
     """Path within the archive's folder."""
     hour: Instant
     """Start of the hour in which its signals were received."""
-    rows: int
+    kinds: dict[str, int]
+    """How many signals of each kind it holds."""
     bytes: int
     sha256: str
     state: FileState
@@ -65,6 +63,16 @@ class ArchiveFile(msgspec.Struct, frozen=True, kw_only=True):
     """The last erasure that its content obeys."""
     fence: Fence | None = None
     gone_at: Instant | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many signals it holds."""
+        return sum(self.kinds.values())
+
+    @property
+    def is_read(self) -> bool:
+        """Whether queries read it."""
+        return self.state in {FileState.MOVING, FileState.KEPT}
 
 
 class Erasure(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,10 +135,6 @@ class Archive(Protocol):
 
     def take_out(self, hour: Instant, fence: Fence, limit: int) -> int:
         """Delete rows of an hour that a fence names; how many."""
-        ...
-
-    def hot_hours(self) -> list[Instant]:
-        """The hours between the oldest and the newest hot row, roughly, later ones included."""
         ...
 
     def hot(self, since: Instant, until: Instant) -> Iterator[list[HotRow]]:

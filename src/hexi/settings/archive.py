@@ -29,9 +29,7 @@ class Archive(Table, frozen=True):
 
     folder: Annotated[
         Path | None,
-        Meta(
-            description="Folder of the Parquet files, shared by all machines; left out: in data_dir."
-        ),
+        Meta(description="Folder of the Parquet files, shared by all machines; left out: in data_dir."),
     ] = None
     hot: Annotated[
         Span, Meta(description="How long signals stay in the database; 0s: for ever, nothing is archived.")

@@ -33,6 +33,7 @@ class Erasure(msgspec.Struct, kw_only=True):
     notes: int = 0
     notices: int = 0
     signals: int = 0
+    """In the store; those in the archive are not counted."""
     files: list[str] = []
     """Digests of the evidence of those cases: kept, since other cases may hold the same file."""
     named_by: list[str] = []
@@ -62,10 +63,10 @@ def erase_person(
         raise OpenCaseError(open_cases)
     done = Erasure(person=person)
     for case_id in _ended(tx, ref):
-        _erase_case(tx, case_id, done)
+        _erase_case(tx, case_id, done, at)
     _erase_contacts(tx, done)
     _strip_devices(tx, kinds, done, by, at)
-    done.signals += tx.signals.erase(ref)
+    _erase_signals(tx, ref, done, at)
     done.notices += tx.notices.erase(recipient=ref)
     done.versions = tx.records.erase("person", person)
     done.named_by = [*_naming(tx, kinds, person)]
@@ -80,7 +81,13 @@ def _ended(tx: Transaction, ref: str) -> list[str]:
     return found
 
 
-def _erase_case(tx: Transaction, case_id: str, done: Erasure) -> None:
+def _erase_signals(tx: Transaction, ref: str, done: Erasure, at: Instant) -> None:
+    """In the store now; in the archive no query shows them from now on, and its files are rewritten soon."""
+    done.signals += tx.signals.erase(ref)
+    tx.archive.erase(ref, at)
+
+
+def _erase_case(tx: Transaction, case_id: str, done: Erasure, at: Instant) -> None:
     log = tx.cases.log(case_id)
     notes = {str(e.body["note"]) for e in log if e.body.get("note")}
     bare = [msgspec.structs.replace(entry, body=_bare(entry.body)) for entry in log]
@@ -89,7 +96,7 @@ def _erase_case(tx: Transaction, case_id: str, done: Erasure) -> None:
     done.cases.append(case_id)
     done.notes += sum(1 for note in notes if tx.records.erase(NOTE, note))
     done.notices += tx.notices.erase(case_id=case_id)
-    done.signals += tx.signals.erase(ref_of("case", case_id))
+    _erase_signals(tx, ref_of("case", case_id), done, at)
     done.files += [e.file for e in case.evidence if e.file]
 
 
@@ -117,7 +124,7 @@ def _strip_devices(
     fields = kinds["device"].field
     for device in tx.records.linked("device", "owner", done.person):
         done.devices.append(device.id)
-        done.signals += tx.signals.erase(device.ref)
+        _erase_signals(tx, device.ref, done, at)
         tx.records.erase("device", device.id)
         data = {k: v for k, v in device.data.items() if k in fields and fields[k].privacy is Privacy.PUBLIC}
         keep(tx, kinds, Record(kind="device", id=device.id, version=0, data=data, at=at, by=by))

@@ -221,6 +221,7 @@ def _hot(row: Sequence[Any]) -> HotRow:
 def _row(file: ArchiveFile) -> tuple[Any, ...]:
     values = msgspec.structs.asdict(file)
     values["state"] = file.state.value
+    values["kinds"] = msgspec.json.encode(file.kinds, order="deterministic").decode()
     values["fence"] = msgspec.json.encode(file.fence).decode() if file.fence else None
     return tuple(values[name] for name in _COLUMNS)
 
@@ -229,5 +230,6 @@ def _file(row: Sequence[Any]) -> ArchiveFile:
     values = dict(zip(_COLUMNS, row, strict=True))
     fence = values["fence"]
     values["state"] = FileState(values["state"])
+    values["kinds"] = msgspec.json.decode(values["kinds"], type=dict[str, int])
     values["fence"] = msgspec.json.decode(fence, type=Fence) if fence else None
     return ArchiveFile(**values)

@@ -287,7 +287,7 @@ archive_file = Table(
     metadata,
     Column("name", KEY, primary_key=True),
     Column("hour", BigInteger, nullable=False),
-    Column("rows", BigInteger, nullable=False),
+    Column("kinds", Text, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("sha256", KEY, nullable=False),
     Column("state", KEY, nullable=False),

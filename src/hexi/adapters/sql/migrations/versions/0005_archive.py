@@ -19,7 +19,7 @@ def upgrade() -> None:
         "archive_file",
         sa.Column("name", KEY, nullable=False),
         sa.Column("hour", sa.BigInteger(), nullable=False),
-        sa.Column("rows", sa.BigInteger(), nullable=False),
+        sa.Column("kinds", sa.Text(), nullable=False),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("sha256", KEY, nullable=False),
         sa.Column("state", KEY, nullable=False),

@@ -1,0 +1,130 @@
+"""Looking after the files: what has expired or was erased goes, what is damaged is found."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from hexi.adapters.archive import folder as names
+from hexi.adapters.archive import parquet
+from hexi.adapters.archive.move import described, tell
+from hexi.adapters.archive.plan import Plan, Report
+from hexi.kernel.archive import ArchiveFile, Erasure, FileState
+from hexi.kernel.clock import HOUR, MINUTE
+
+GRACE = 10 * MINUTE
+"""A replaced file stays so long for the queries that began before."""
+
+
+def sweep(plan: Plan) -> None:
+    """Remove what a killed process left behind, and the files that are gone for good."""
+    now = plan.clock.now()
+    with plan.store.read() as tx:
+        turn, files = tx.archive.turn(), tx.archive.files()
+    over = [f for f in files if f.state is FileState.GONE and (f.gone_at or 0) + GRACE <= now]
+    for file in over:
+        (plan.folder / file.name).unlink(missing_ok=True)
+    if over:
+        with plan.store.write() as tx:
+            tx.archive.drop(turn, [file.name for file in over])
+    for path in names.strangers(plan.folder, files):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    tell(plan, {file.hour for file in over})
+    names.remove_empty(plan.folder)
+
+
+def expire_and_erase(plan: Plan, report: Report) -> None:
+    """Write anew, or drop, the files that hold what has outlived its time or was erased."""
+    with plan.store.read() as tx:
+        turn, files, erasures = tx.archive.turn(), tx.archive.files(), tx.archive.erasures()
+    touched = set()
+    for file in (f for f in files if f.state in {FileState.KEPT, FileState.DAMAGED}):
+        changed = _changed(plan, file, files, erasures)
+        if changed:
+            plan.keep_lease()
+            plan.record(turn, *changed)
+            turn += 1
+            _note(report, changed)
+            touched.add(file.hour)
+    tell(plan, touched)
+
+
+def _note(report: Report, changed: Sequence[ArchiveFile]) -> None:
+    report.gone += [file.name for file in changed if file.state is FileState.GONE]
+    report.written += [changed[1].name] if len(changed) > 1 else []
+
+
+def _changed(
+    plan: Plan, file: ArchiveFile, files: list[ArchiveFile], erasures: Sequence[Erasure]
+) -> list[ArchiveFile]:
+    """The file as it is to be recorded now, and the one in its place; nothing when all is well."""
+    expired = _expired(plan, file)
+    if len(expired) == len(file.kinds):
+        return [_gone(plan, file)]
+    if file.state is FileState.DAMAGED:
+        return []
+    pending = [e for e in erasures if e.id > file.erased]
+    holds = bool(pending) and parquet.holds(plan.folder / file.name, pending, plan.settings.memory)
+    if expired or holds:
+        fresh = _rewrite(plan, file, files, expired, erasures)
+        files.append(fresh)
+        return [_gone(plan, file), fresh]
+    return [replace(file, erased=pending[-1].id)] if pending else []
+
+
+def _expired(plan: Plan, file: ArchiveFile) -> list[str]:
+    age = plan.clock.now() - file.hour - HOUR
+    return [kind for kind in file.kinds if age >= plan.settings.keep_of(kind)]
+
+
+def _gone(plan: Plan, file: ArchiveFile) -> ArchiveFile:
+    return replace(file, state=FileState.GONE, gone_at=plan.clock.now())
+
+
+def _rewrite(
+    plan: Plan,
+    file: ArchiveFile,
+    files: Sequence[ArchiveFile],
+    expired: Sequence[str],
+    erasures: Sequence[Erasure],
+) -> ArchiveFile:
+    name = names.next_name(file.hour, files)
+    target, draft = plan.folder / name, names.draft_of(plan.folder, name)
+    pending = [e for e in erasures if e.id > file.erased]
+    try:
+        kinds = parquet.rewrite(plan.folder / file.name, draft, expired, pending, plan.settings.memory)
+        names.settle(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+    fresh = described(plan, name, file.hour, kinds)
+    return replace(fresh, erased=pending[-1].id if pending else file.erased)
+
+
+def verify(plan: Plan, report: Report, *, everything: bool = False, at_most: int | None = None) -> None:
+    """Compare files with their checksums, the longest unchecked first; damaged ones are left out of queries.
+
+    A damaged file that was put right, from a backup say, is read again.
+    """
+    now = plan.clock.now()
+    with plan.store.read() as tx:
+        turn, files = tx.archive.turn(), tx.archive.files()
+    due = [f for f in files if everything or f.verified + plan.settings.check <= now]
+    due = [f for f in due if f.state in {FileState.KEPT, FileState.DAMAGED}]
+    looked = [_looked(plan, file) for file in sorted(due, key=lambda f: f.verified)[:at_most]]
+    if looked:
+        plan.record(turn, *looked)
+    before = {file.name: file.state for file in files}
+    turned = [file for file in looked if file.state is not before[file.name]]
+    report.damaged += [file.name for file in turned if file.state is FileState.DAMAGED]
+    report.repaired += [file.name for file in turned if file.state is FileState.KEPT]
+    tell(plan, {file.hour for file in turned})
+
+
+def _looked(plan: Plan, file: ArchiveFile) -> ArchiveFile:
+    whole = names.is_whole(plan.folder, file)
+    return replace(file, verified=plan.clock.now(), state=FileState.KEPT if whole else FileState.DAMAGED)

@@ -1,0 +1,117 @@
+"""The archiver: signals that have left the hot window move to the archive while the platform runs."""
+
+from __future__ import annotations
+
+import asyncio
+from threading import Event
+
+import structlog
+
+from hexi.adapters.archive.plan import NotOursError, Plan, Report
+from hexi.kernel.catalogue import Catalogue
+from hexi.kernel.clock import Duration
+from hexi.kernel.signal import Signal
+from hexi.settings import Settings
+from hexi.spine.platform import Platform
+
+EVERY = 60.0
+"""Seconds between rounds; most find nothing to do."""
+ABOUT = "archive"
+
+_log = structlog.get_logger("hexi.archive")
+
+
+def counted_kinds(catalogue: Catalogue) -> dict[str, Duration]:
+    """The kinds of which a scenario counts how often they came, and within how long at most."""
+    counted: dict[str, Duration] = {}
+    for scenario in catalogue.scenarios.values():
+        rule = scenario.signal.at_least
+        for kind in scenario.kinds() if rule else ():
+            counted[kind] = max(counted.get(kind, 0), rule.within if rule else 0)
+    return counted
+
+
+def plan_of(platform: Platform, settings: Settings, stop: Event) -> Plan:
+    """What a round needs to know, with the scenarios that are in force now."""
+    return Plan(
+        store=platform.store,
+        folder=settings.archive_dir,
+        settings=settings.archive,
+        clock=platform.clock,
+        horizon=settings.seen_horizon,
+        counted=counted_kinds(platform.spine.catalogue),
+        stop=stop,
+    )
+
+
+def _work(plan: Plan) -> Report:
+    if plan.is_idle():
+        return Report()
+    from hexi.adapters.archive.work import work  # noqa: PLC0415 -- 50 MB that a young installation does not need
+
+    return work(plan)
+
+
+class Archiver:
+    """One round after another; trouble is a technical case, and what is over is cleared."""
+
+    def __init__(self, platform: Platform, settings: Settings) -> None:
+        self._platform = platform
+        self._settings = settings
+        self._stopped = False
+        self._stop = Event()
+
+    async def run(self) -> None:
+        """Work until cancelled; a round that fails is tried again at the next."""
+        while True:
+            try:
+                await self.round()
+            except NotOursError:
+                _log.debug("another process works on the archive")
+            except Exception:  # noqa: BLE001 -- the next round tries again
+                _log.exception("the archive could not be worked on")
+                await self._tell_stopped("see the log")
+            await asyncio.sleep(EVERY)
+
+    async def round(self) -> None:
+        """One round in a thread; when cancelled, its present step ends first."""
+        plan = plan_of(self._platform, self._settings, self._stop)
+        thread = asyncio.ensure_future(asyncio.to_thread(_work, plan))
+        try:
+            report = await asyncio.shield(thread)
+        except asyncio.CancelledError:
+            self._stop.set()
+            await asyncio.wait([thread])
+            raise
+        if report.moved or report.gone:
+            _log.info("archived", signals=report.moved, files=report.written, gone=report.gone)
+        await self._tell_files(report)
+        if report.stopped:
+            await self._tell_stopped(report.stopped)
+        elif self._stopped:
+            self._stopped = False
+            await self._report("tech.cleared", ABOUT)
+
+    async def _tell_stopped(self, why: str) -> None:
+        if not self._stopped:
+            self._stopped = True
+            await self._report("tech.archive_failed", ABOUT, why=why)
+
+    async def _tell_files(self, report: Report) -> None:
+        for name in report.damaged:
+            await self._report("tech.archive_damaged", name, file=name)
+        for name in report.repaired:
+            await self._report("tech.cleared", name)
+
+    async def _report(self, kind: str, about: str, **data: object) -> None:
+        """The platform's own trouble is a signal like any other."""
+        now = self._platform.clock.now()
+        signal = Signal(
+            id=f"{kind}/{about}/{now}",
+            source=f"hexi:{about}",
+            kind=kind,
+            received=now,
+            subject=f"platform:{about}",
+            data={"about": about, **data},
+        )
+        await self._platform.intake.submit([signal])
