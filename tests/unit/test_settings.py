@@ -175,6 +175,8 @@ def test_every_key_can_be_set_by_its_variable(tmp_path):
         "tls_proxy": "true",
         "seen_horizon": "2d",
         "archive.hot": "3d",
+        "watch.ping_url": "https://x",
+        **dict.fromkeys(("watch.every", "watch.timeout", "watch.backup_age"), "9s"),
         "archive.keep": "3d",
         "archive.check": "3d",
         "archive.body": "none",

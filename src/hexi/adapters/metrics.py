@@ -38,6 +38,7 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         self._make_spine()
         self._make_ways_out()
+        self._make_watch()
         self._gauge("hexi_build_info", "The running version, as a label.", "version").labels(version).set(1)
 
     def _make_spine(self) -> None:
@@ -63,6 +64,21 @@ class Metrics:
         self._listeners = self._gauge("hexi_screens_listening", "Screens that listen for changes.")
         self._requests = self._counter("hexi_requests", "Requests answered.", "method", "status")
         self._request = self._histogram("hexi_request_seconds", "Time to answer a request.", _QUICK)
+
+    def _make_watch(self) -> None:
+        self._well = self._gauge("hexi_well", "1 while writing, deadlines and notices work, as last looked.")
+        self._pings = self._counter("hexi_pings", "Pings to the outside, by what became of them.", "result")
+        told = {
+            "disk": ("hexi_disk_free_bytes", "Bytes free in the data folder."),
+            "step": ("hexi_clock_step_seconds", "How far the wall clock has moved since the start."),
+            "tick": ("hexi_tick_age_seconds", "Since deadlines were last looked at, by a clock process."),
+            "overdue": ("hexi_deadline_overdue_seconds", "For how long the oldest deadline has been due."),
+            "backup": ("hexi_backup_age_seconds", "Age of the newest backup in watch.backups."),
+        }
+        self._asked = {key: self._gauge(*words) for key, words in told.items()}
+        self._ends = self._gauge(
+            "hexi_certificate_seconds_left", "Until a certificate of the settings expires.", "setting"
+        )
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(name, help_text, labels, registry=self.registry)
@@ -104,6 +120,23 @@ class Metrics:
         """A request was answered."""
         self._requests.labels(method, str(status)).inc()
         self._request.observe(seconds)
+
+    def well(self, *, is_well: bool) -> None:
+        """The platform has looked whether it is well."""
+        self._well.set(is_well)
+
+    def pinged(self, result: str) -> None:
+        """A ping was ``sent``, has ``failed``, or was ``withheld`` because something is wrong."""
+        self._pings.labels(result).inc()
+
+    def certificate(self, setting: str, seconds_left: Callable[[], float]) -> None:
+        """Ask this function when a certificate of the settings ends whenever the metrics are read."""
+        self._ends.labels(setting).set_function(seconds_left)
+
+    def ask(self, **questions: Callable[[], float]) -> None:
+        """Ask these functions whenever the metrics are read: disk, step, tick, overdue, backup."""
+        for name, question in questions.items():
+            self._asked[name].set_function(question)
 
     def watch(
         self,

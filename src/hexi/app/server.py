@@ -11,6 +11,7 @@ from functools import partial
 import uvicorn
 
 from hexi.app.compose import App
+from hexi.app.notify import announce, tell
 from hexi.app.protocol import BoundedProtocol, Bounds
 from hexi.web.site import build_site
 
@@ -71,7 +72,10 @@ async def _run(server: _Server, ready: Ready, app: App) -> None:
     await asyncio.wait({serving, up}, return_when=asyncio.FIRST_COMPLETED)
     if not serving.done():
         await ready(_address(server, app))
+        alive = asyncio.create_task(announce(app.platform.intake))
         await _until_told(serving)
+        alive.cancel()
+        tell("STOPPING=1")
         app.platform.hub.close()
         server.should_exit = True
     up.cancel()
