@@ -46,7 +46,7 @@ assets: ## fetch the browser libraries anew and compile the translations
 
 clean: ## remove all that these targets made, except var/
 	@rm -rf .venv .tools node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-		.import_linter_cache src/hexi/web/static/vendor
+		.import_linter_cache src/hexi/adapters/report/fonts src/hexi/web/static/vendor
 	@find src tests bench tools -name __pycache__ -prune -exec rm -rf {} +
 	@rm -f src/hexi/web/locale/*/LC_MESSAGES/*.mo
 
@@ -58,7 +58,7 @@ clean: ## remove all that these targets made, except var/
 	@touch $@
 
 .venv/.demo: .tools/uv uv.lock pyproject.toml
-	@uv sync --frozen --no-default-groups --inexact --quiet
+	@uv sync --frozen --no-default-groups --group assets --inexact --quiet
 	@touch $@
 
 .venv/.all: .tools/uv uv.lock pyproject.toml

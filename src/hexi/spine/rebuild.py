@@ -61,6 +61,11 @@ def _one(tx: Transaction, catalogue: Catalogue, case_id: str, report: Report, *,
         tx.measures.put(measure(catalogue, case), case_id)
 
 
+def compare(tx: Transaction, catalogue: Catalogue, case_id: str) -> list[str]:
+    """What of a case's row and measures is not what its log adds up to."""
+    return _compare(tx, catalogue, rebuild(case_id, tx.cases.log(case_id)))
+
+
 def _compare(tx: Transaction, catalogue: Catalogue, case: Case) -> list[str]:
     wrong = ["case"] if tx.cases.get(case.id) != case else []
     stored = {m.indicator: m for m in tx.measures.of_case(case.id)}
