@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -16,12 +17,20 @@ from hexi.adapters.archive import tidy
 from hexi.adapters.archive.folder import is_whole, sum_of
 from hexi.adapters.archive.plan import NotOursError, Report
 from hexi.adapters.archive.work import work
-from hexi.adapters.sql import SqlStore
+from hexi.adapters.sql import SqlStore, open_store
 from hexi.kernel.archive import Fence, FileState, TurnLostError
 from hexi.kernel.clock import DAY, HOUR, SimClock
 from hexi.kernel.signal import Signal
 from hexi.settings import Archive, ArchivedKind
 from hexi.settings.base import Span
+
+
+@pytest.fixture
+def store(shared_url: str) -> Iterator[SqlStore]:
+    """A store with a name, as the archive's processes share one."""
+    store = open_store(shared_url)
+    yield store
+    store.close()
 
 
 def ids(batch: list[Signal]) -> Counter[str]:

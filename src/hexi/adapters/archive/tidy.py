@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -29,13 +30,23 @@ def sweep(plan: Plan) -> None:
     if over:
         with plan.store.write() as tx:
             tx.archive.drop(turn, [file.name for file in over])
-    for path in names.strangers(plan.folder, files):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        turn += 1
+    _remove(plan, turn, [*names.strangers(plan.folder, files)])
     tell(plan, {file.hour for file in over})
     names.remove_empty(plan.folder)
+
+
+def _remove(plan: Plan, turn: int, strangers: Sequence[Path]) -> None:
+    """Remove what nothing records, while nothing can be recorded: a file may be about to be."""
+    if not strangers:
+        return
+    with plan.store.write() as tx:
+        tx.archive.record(turn, [])
+        for path in strangers:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def expire_and_erase(plan: Plan, report: Report) -> None:
