@@ -11,7 +11,7 @@ import structlog
 
 from hexi.adapters.clock import SystemClock
 from hexi.adapters.geo import PlaceIndex, read_index
-from hexi.adapters.packs.folder import stamp
+from hexi.adapters.packs.folder import IN_FORCE, digest, stamp
 from hexi.adapters.packs.load import Loaded, reload
 from hexi.kernel.clock import SECOND, Instant
 from hexi.kernel.ports import Transaction
@@ -68,6 +68,8 @@ class Upkeep:
 
     async def _packs(self) -> None:
         """A changed scenario file is in force at once; a broken one leaves the old one and is shown."""
+        if self._rounds == 0:
+            await self._say_in_force()
         now = await asyncio.to_thread(stamp, self._settings.packs)
         if now == self._stamp:
             return
@@ -77,12 +79,19 @@ class Upkeep:
         catalogue = self.loaded.catalogue()
         self._platform.store.use_record_kinds(catalogue.record_kinds)
         self._platform.spine.use(catalogue=catalogue)
+        await self._say_in_force()
         fresh = [p for p in self.loaded.problems if (p.file, p.message.en) not in before]
         for problem in fresh:
             name = Path(problem.file).name
             await self._report("tech.scenario_broken", name, where=problem.where, why=problem.message.en)
         for file in {file for file, _ in before} - {p.file for p in self.loaded.problems}:
             await self._report("tech.cleared", Path(file).name)
+
+    async def _say_in_force(self) -> None:
+        """Let it be known which files we work by; with a broken one among them it is still the former."""
+        if not self.loaded.problems:
+            told = await asyncio.to_thread(digest, self._settings.packs)
+            await self._platform.intake.call(lambda tx: tx.settings.put(IN_FORCE, told))
 
     def _read_revision(self) -> int:
         with self._platform.store.read() as tx:

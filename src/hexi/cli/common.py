@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -22,6 +22,9 @@ from hexi.kernel.clock import Instant
 from hexi.kernel.ports import Store
 from hexi.kernel.text import Text
 from hexi.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from hexi.adapters.sql import SqlStore
 
 FAILED, MISUSED = 1, 2
 """Exit codes: the work found something wrong; the command could not be done as asked."""
@@ -114,7 +117,7 @@ def packs(of: Settings) -> Loaded:
 
 
 @contextmanager
-def opened(of: Settings, catalogue: Catalogue) -> Iterator[Store]:
+def opened(of: Settings, catalogue: Catalogue) -> Iterator[SqlStore]:
     """The installation's store, closed again afterwards."""
     from hexi.adapters.sql import open_store  # noqa: PLC0415 -- commands without a store start at once
 

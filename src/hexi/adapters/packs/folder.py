@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,8 @@ BUILT_IN = Path(__file__).parents[2] / "packs"
 VARIABLE = "HEXI_PACKS"
 GROUP = "hexi.packs"
 MANIFEST = "pack.toml"
+IN_FORCE = "packs.in_force"
+"""Under which name the running platform keeps the digest of what it works by."""
 
 
 def discover(folders: Sequence[Path] = ()) -> list[Path]:
@@ -65,6 +68,17 @@ def _toml_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(Path(entry.path) for entry in os.scandir(folder) if entry.name.endswith(".toml"))
+
+
+def digest(folders: Sequence[Path] = ()) -> str:
+    """What all files of all packs contain, in one word; the same on every machine."""
+    whole = sha256()
+    for folder in discover(folders):
+        for file in files_of(folder):
+            if file.is_file():
+                whole.update(f"{folder.name}/{file.relative_to(folder)}\n".encode())
+                whole.update(sha256(file.read_bytes()).digest())
+    return whole.hexdigest()
 
 
 def stamp(folders: Sequence[Path] = ()) -> int:
