@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 
 
@@ -19,3 +20,8 @@ class Role(StrEnum):
 
 
 ALL_ROLES = frozenset(Role)
+
+
+def in_order(roles: AbstractSet[Role]) -> tuple[Role, ...]:
+    """Some roles in the order in which they are written."""
+    return tuple(role for role in Role if role in roles)

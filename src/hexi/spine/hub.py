@@ -57,6 +57,10 @@ class Hub:
         finally:
             self._listeners.discard(queue)
 
+    def refresh(self) -> None:
+        """Something may have been missed: listeners are sent away, and look anew when they come back."""
+        self.close()
+
     def close(self) -> None:
         """End every listener."""
         for queue in list(self._listeners):

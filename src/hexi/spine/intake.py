@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from hexi.kernel.clock import Duration, Instant
+from hexi.kernel.clock import SECOND, Duration, Instant
 from hexi.kernel.ports import StoreError, Transaction
 from hexi.kernel.response import Notice, Receipt
 from hexi.kernel.signal import Lane, Signal
@@ -23,6 +23,9 @@ MOST_AT_ONCE = 1_000
 
 TICK: Duration = 50
 """Least time between looks at what has fallen due: what falls due within it is handled together."""
+
+SWEEP: Duration = 5 * SECOND
+"""Time between looks at what this process holds among others and does not know of."""
 
 REST: Duration = 250
 """Time between looks at the outbox, and the longest between looks at what has fallen due."""
@@ -74,6 +77,12 @@ class Intake:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._owed_at: Instant = 0
+        self._sweep_at: Instant = 0
+        self._look_at: Instant = 0
+        self._recall = True
+        self._in_trouble = False
+        self.tell: Callable[[Outcome], None] | None = None
+        """Told what every commit has led to, where there are other processes."""
         self.last_tick: Instant | None = None
 
     @property
@@ -111,6 +120,17 @@ class Intake:
         result: T = await self._queue(Lane.ACT, Job(call=change))
         return result
 
+    def look(self) -> None:
+        """Another process has left notices to be sent: look now rather than at the next turn."""
+        self._owed_at = self._look_at = 0
+        with self._wake:
+            self._wake.notify()
+
+    def recall(self) -> None:
+        """Something may have been missed of what other processes do; read anew what is remembered of it."""
+        self._recall = True
+        self.look()
+
     def _lane(self, signals: Sequence[Signal]) -> Lane:
         catalogue = self._spine.catalogue
         if any(catalogue.is_sos(signal.kind) for signal in signals):
@@ -146,24 +166,24 @@ class Intake:
 
     def _work(self) -> None:
         now = self._spine.clock.now
-        look_at = now()
         while True:
             with self._wake:
                 if not any(self._lanes.values()) and not self._stopping:
-                    self._wake.wait(max(0, look_at - now()) / 1000)
+                    self._wake.wait(max(0, self._look_at - now()) / 1000)
                 group = self._next()
             if group:
                 self._commit(group)
-                look_at = min(look_at, now() + TICK)
+                self._look_at = min(self._look_at, now() + TICK)
             elif self._stopping:
                 return
-            if now() >= look_at:
+            if now() >= self._look_at:
+                self._look_at = now() + REST
                 self._tick()
-                look_at = self._next_look(now())
+                self._look_at = min(self._look_at, self._next_look(now()))
 
     def _next_look(self, now: Instant) -> Instant:
         """When the first deadline falls due, as far as it is known: whoever arms one looks again."""
-        due = self._spine.next_due
+        due = None if self._in_trouble else self._spine.next_due
         return now + REST if due is None else min(now + REST, max(now + TICK, due))
 
     def _commit(self, group: list[_Waiting]) -> None:
@@ -172,6 +192,7 @@ class Intake:
             outcome = self._spine.process([waiting.job for waiting in group])
         except StoreError as error:
             _log.error("commit failed", kind=error.kind, error=str(error), jobs=len(group))
+            self._sweep_at = 0
             self._on_loop(_fail, group, error)
             return
         except Exception as error:  # noqa: BLE001 -- the writer never dies of one group
@@ -179,26 +200,50 @@ class Intake:
             self._on_loop(_fail, group, StoreError(str(error), kind="broken"))
             return
         self._on_loop(self._after, group, outcome)
+        self._tell(outcome)
         self._watched(len(group), (self._spine.clock.now() - began) / 1000, outcome)
 
     def _tick(self) -> None:
-        now = self._spine.clock.now()
         try:
-            outcome = self._spine.tick()
-            if now >= self._owed_at:
-                self._owed_at = now + REST
-                outcome.notices += self._spine.owed()
+            outcome = self._look()
         except StoreError as error:
-            _log.error("tick failed", kind=error.kind, error=str(error))
+            if not self._in_trouble:
+                _log.error("tick failed", kind=error.kind, error=str(error))
+            self._in_trouble = True
             return
         except Exception:  # noqa: BLE001 -- the watcher never switches itself off
             _log.exception("tick failed")
             return
+        self._in_trouble = False
         self.last_tick = self._spine.clock.now()
         if outcome.notices or outcome.changed:
             self._on_loop(self._after, [], outcome)
+        self._tell(outcome)
         if outcome.lateness:
             self._watched(0, 0.0, outcome)
+
+    def _look(self) -> Outcome:
+        """What has fallen due, and what is owed."""
+        now = self._spine.clock.now()
+        if self._recall:
+            self._recall = False
+            try:
+                self._spine.recall()
+            except StoreError:
+                self._recall = True
+                raise
+        outcome = self._spine.tick()
+        if now >= self._owed_at and self._spine.share.sends:
+            self._owed_at = now + REST
+            outcome.notices += self._spine.owed()
+        if now >= self._sweep_at:
+            self._sweep_at = now + SWEEP
+            outcome.notices += self._spine.held()
+        return outcome
+
+    def _tell(self, outcome: Outcome) -> None:
+        if self.tell and (outcome.changed or outcome.left or outcome.silent):
+            self.tell(outcome)
 
     def _watched(self, jobs: int, seconds: float, outcome: Outcome) -> None:
         if self._watcher:

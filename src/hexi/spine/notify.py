@@ -156,7 +156,8 @@ def _owe(work: Work, file: CaseFile, recipient: Recipient, address: Address, mes
         drill=file.case.drill,
         next_at=_not_before(work, file.case, recipient),
     )
-    work.tx.notices.add(notice)
+    due = notice.next_at <= work.now
+    work.tx.notices.add(notice, work.share.name if due and work.share.sends else None)
     file.log(
         "told",
         notice=identity,
@@ -166,8 +167,10 @@ def _owe(work: Work, file: CaseFile, recipient: Recipient, address: Address, mes
         step=message.step,
         t0=work.now,
     )
-    if notice.next_at <= work.now:
+    if due and work.share.sends:
         work.outcome.notices.append(notice)
+    elif due:
+        work.outcome.left = True
     return 1
 
 

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from hexi.kernel.clock import HOUR, SECOND, Clock, Duration, format_duration
-from hexi.kernel.ports import Channel
+from hexi.kernel.ports import Channel, StoreError
 from hexi.kernel.response import Notice, Receipt, UndeliveredError
 from hexi.kernel.signal import Lane
 from hexi.spine.links import LIFE, Links
@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 Report = Callable[[Receipt], Awaitable[object]]
 Attempted = Callable[[Notice, Receipt], None]
+
+RETELL = (0.25, 2.0)
+"""Seconds before a receipt is told again to a store that could not take it, and at most."""
 
 _RANKS = {Lane.SOS: 0, Lane.ACT: 1, Lane.BULK: 2}
 _SHARES = 8
@@ -238,10 +241,20 @@ class Senders:
             self._attempted(notice, receipt)
         if receipt.error:
             log.warning("notice_undelivered", notice=receipt.notice_id, error=receipt.error)
+        wait = RETELL[0]
+        while not await self._told(receipt):
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, RETELL[1])
+
+    async def _told(self, receipt: Receipt) -> bool:
+        """Whether the receipt needs no further word: what was sent is not sent again for want of a store."""
         try:
             await self._report(receipt)
+        except StoreError:
+            return False
         except Exception as error:  # noqa: BLE001 - the row still waits, so the notice comes again
             log.error("receipt_not_stored", notice=receipt.notice_id, error=type(error).__name__)  # noqa: TRY400
+        return True
 
     def _link(self, notice: Notice) -> str:
         # Counted from t0, so that a second attempt carries the same body under the same key.

@@ -22,10 +22,13 @@ from hexi.spine.count import count
 from hexi.spine.open import open_or_join, show
 from hexi.spine.scene import look, unseen
 from hexi.spine.take import HEARD_EVERY, take
-from hexi.spine.work import Means, Memory, Outcome, Taken, Work
+from hexi.spine.work import Means, Memory, Outcome, Share, Taken, Work
 
 DUE_AT_ONCE = 500
 """Deadlines handled in one transaction; what is left follows in the next."""
+
+SAYS_SILENT = '"silent":true'
+"""What the deadline of a silent device says; see ``watch.silence``."""
 
 TRIES = 4
 """How often a transaction that met another process is begun before its sender is told."""
@@ -82,11 +85,29 @@ class Spine:
         """The catalogue in force."""
         return self.means.catalogue
 
-    def use(self, catalogue: Catalogue | None = None, locator: Locator | None = None) -> None:
-        """From the next transaction on, work with another catalogue or map."""
+    @property
+    def share(self) -> Share:
+        """What of the platform's work is this process's."""
+        return self.means.share
+
+    def use(
+        self,
+        catalogue: Catalogue | None = None,
+        locator: Locator | None = None,
+        share: Share | None = None,
+    ) -> None:
+        """From the next transaction on, work with another catalogue or map, or do another share."""
         self.means = self.means._replace(
-            catalogue=catalogue or self.means.catalogue, locator=locator or self.means.locator
+            catalogue=catalogue or self.means.catalogue,
+            locator=locator or self.means.locator,
+            share=share or self.means.share,
         )
+
+    def recall(self) -> None:
+        """Remember which devices are reported silent, so that the first word from one is noticed."""
+        with self.store.read() as tx:
+            keys = tx.deadlines.saying(DeadlineKind.SILENCE, SAYS_SILENT)
+        self.means.memory.silent.update(key.removeprefix("silence/") for key in keys)
 
     def take(self, signals: Sequence[Signal]) -> Outcome:
         """Take signals in a transaction of their own."""
@@ -205,14 +226,18 @@ class Spine:
         now, memory = self.clock.now(), self.means.memory
         if memory.heard and now - memory.heard_written >= HEARD_EVERY:
             return True
+        if not self.share.ticks:
+            self.next_due = None
+            return False
         with self.store.read() as tx:
             self.next_due = tx.deadlines.next_due()
         return self.next_due is not None and self.next_due <= now
 
     def _due(self, limit: int, claimed: list[Deadline]) -> Outcome:
         with self._work() as work:
-            claimed += work.tx.deadlines.claim(work.now, limit)
-            for deadline in claimed:
+            if work.share.ticks:
+                claimed += work.tx.deadlines.claim(work.now, limit)
+            for deadline in sorted(claimed, key=_by_case):
                 _DUE[deadline.kind](work, deadline)
                 work.outcome.lateness.append(work.now - deadline.due_at)
             take(work, ())
@@ -250,9 +275,31 @@ class Spine:
         return work.outcome
 
     def owed(self, limit: int = 1_000) -> list[Notice]:
-        """Notices that should be on their way by now: after a start, and for another attempt."""
+        """Notices that should be on their way by now: after a start, and for another attempt.
+
+        Among several processes they are from now on held by this one.
+        """
+        name = self.share.name
+        if name is None:
+            with self.store.read() as tx:
+                return tx.notices.waiting(self.clock.now(), limit)
+        with self.store.write() as tx:
+            return tx.notices.claim(name, self.clock.now(), limit)
+
+    def held(self) -> list[Notice]:
+        """What this process holds among others and should be sending.
+
+        That is more than it knows of after a commit of which it never learned that it had succeeded.
+        """
+        if self.share.name is None:
+            return []
         with self.store.read() as tx:
-            return tx.notices.waiting(self.clock.now(), limit)
+            return tx.notices.held(self.share.name, self.clock.now())
+
+
+def _by_case(deadline: Deadline) -> tuple[str, Instant, str]:
+    """In the order of cases, so that two clock processes never wait for each other in a circle."""
+    return (deadline.case_id or "", deadline.due_at, deadline.key)
 
 
 Answer = Callable[[Work, Scenario, Signal], str]
@@ -334,6 +381,8 @@ def _joined(outcomes: Iterable[Outcome]) -> Outcome:
     for outcome in outcomes:
         total.taken += outcome.taken
         total.notices += outcome.notices
+        total.left |= outcome.left
+        total.silent += outcome.silent
         total.changed |= outcome.changed
         total.opened += outcome.opened
         total.lateness += outcome.lateness

@@ -8,7 +8,7 @@ import msgspec
 
 from hexi.kernel.case import Case, Entry
 from hexi.kernel.catalogue import Catalogue
-from hexi.kernel.clock import Instant
+from hexi.kernel.clock import SECOND, Duration, Instant
 from hexi.kernel.directory import Centre
 from hexi.kernel.fold import apply
 from hexi.kernel.ports import Locator, Random, Transaction
@@ -37,6 +37,11 @@ class Outcome(msgspec.Struct):
 
     taken: list[Taken] = []
     notices: list[Notice] = []
+    """What this process has to send now."""
+    left: bool = False
+    """Whether notices are owed that another process has to send."""
+    silent: list[str] = []
+    """Devices that were reported silent."""
     changed: dict[str, int] = {}
     """Case id -> its new version."""
     opened: list[str] = []
@@ -67,6 +72,23 @@ class Memory:
             self.centres.clear()
 
 
+OTHERS_LAG: Duration = 2 * SECOND
+"""Within this, what another process has heard is written where this one can read it."""
+
+
+class Share(NamedTuple):
+    """This process's share of the platform's work; the whole of it unless others are there.
+
+    ``name`` is what it holds notices under, None when there is no other process. ``ticks``: it handles what
+    falls due; ``sends``: it sends notices; ``rests``: it stands by and does neither.
+    """
+
+    name: str | None = None
+    ticks: bool = True
+    sends: bool = True
+    rests: bool = False
+
+
 class Means(NamedTuple):
     """What every transaction works with."""
 
@@ -74,6 +96,7 @@ class Means(NamedTuple):
     locator: Locator
     random: Random
     memory: Memory
+    share: Share = Share()
 
 
 class RefusedError(Exception):
@@ -109,6 +132,7 @@ class Work:
         self.locator = means.locator
         self.random = means.random
         self.memory = means.memory
+        self.share = means.share
         self.outcome = Outcome()
         self.directory = Directory(tx, now, self.memory.centres)
         self.derived: list[Signal] = []

@@ -25,6 +25,7 @@ _KINDS: dict[str, Kind] = {
     "55P03": "locked",
     "40001": "locked",
     "40P01": "locked",
+    "25006": "broken",  # a server that has become a standby
 }
 
 
@@ -170,6 +171,6 @@ def _kind(error: BaseException) -> Kind | None:
         ours = isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
         found = next((kind for prefix, kind in _KINDS.items() if code.startswith(prefix)), None)
     else:
-        ours = type(error).__name__ in {"OperationalError", "AdminShutdown", "CannotConnectNow"}
+        ours = not {"OperationalError", "InterfaceError"}.isdisjoint(c.__name__ for c in type(error).__mro__)
         found = _KINDS.get(getattr(error, "sqlstate", None) or "")
     return found or ("broken" if ours else None)

@@ -9,12 +9,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import Engine, QueuePool, StaticPool, create_engine, event, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from hexi.adapters.sql import moved
 from hexi.adapters.sql.days import Days
 from hexi.adapters.sql.link import Book, Link, fail
+from hexi.adapters.sql.pool import postgresql, read_address
 from hexi.adapters.sql.records import LinkedFields
 from hexi.adapters.sql.schema import bring_up
 from hexi.adapters.sql.transaction import SqlTransaction
@@ -25,8 +26,6 @@ BUSY_MS = 10_000
 _READERS = 16
 _LINKS_NAME = "records.links"
 _VERSION = text("SELECT version_num FROM alembic_version")
-_REPEATABLE_READ = 3
-"""psycopg's number for it; psycopg itself is there only where it is used."""
 
 
 class SqlStore:
@@ -83,6 +82,19 @@ class SqlStore:
         """A consistent view for reading, beside any writer."""
         with self._reading_turn, _Lease(self._reading, self._begin and "BEGIN") as driver:
             yield SqlTransaction(Link(driver, self._book), self._fields, writing=False)
+
+    @contextmanager
+    def alone(self) -> Iterator[SqlTransaction]:
+        """A PostgreSQL connection of one's own outside the pool; each statement is a transaction."""
+        with in_our_words(self._writing):
+            borrowed = self._writing.raw_connection()
+            borrowed.detach()
+        driver: Any = borrowed.driver_connection
+        driver.autocommit = True
+        try:
+            yield SqlTransaction(Link(driver, self._book), self._fields, writing=True)
+        finally:
+            borrowed.close()
 
     def close(self) -> None:
         """Let go of the database."""
@@ -155,8 +167,8 @@ def open_store(url: str, record_kinds: Mapping[str, RecordKind] | None = None) -
 
 def connect(url: str) -> tuple[Engine, Engine]:
     """The engines that write and read; nothing is opened yet."""
-    address = make_url(url)
-    return _sqlite(address) if address.get_backend_name() == "sqlite" else _postgresql(address)
+    address = read_address(url)
+    return _sqlite(address) if address.get_backend_name() == "sqlite" else postgresql(address)
 
 
 def migrate(url: str) -> str:
@@ -218,16 +230,3 @@ def _set_up_writer(connection: sqlite3.Connection, _: object) -> None:
 
 def _set_up_reader(connection: sqlite3.Connection, _: object) -> None:
     _set_up(connection, "query_only = ON")
-
-
-def _postgresql(url: URL) -> tuple[Engine, Engine]:
-    address = url.set(drivername="postgresql+psycopg")
-    writing = create_engine(address, paramstyle="format", pool_size=4, pool_pre_ping=True)
-    reading = create_engine(address, paramstyle="format", pool_size=_READERS, pool_pre_ping=True)
-    event.listen(reading, "connect", _set_up_snapshots)
-    return writing, reading
-
-
-def _set_up_snapshots(connection: Any, _: object) -> None:
-    connection.isolation_level = _REPEATABLE_READ
-    connection.read_only = True
