@@ -13,7 +13,7 @@ from pathlib import Path
 from hexi.adapters.certificates import ends_at
 from hexi.app.gauges import backup_age
 from hexi.cli.checks.base import Finding, Installation, error, ok, warning
-from hexi.kernel.clock import DAY, SECOND, Instant, format_duration, to_datetime
+from hexi.kernel.clock import DAY, MINUTE, SECOND, Instant, format_duration, to_datetime
 from hexi.settings.files import certificates
 
 LEAST_FREE = 2 * 1024**3
@@ -127,7 +127,7 @@ def backups(patient: Installation, _: Instant) -> Iterator[Finding]:
             "restore-from-backup",
         )
     else:
-        shown = format_duration(int(age) * SECOND)
+        shown = format_duration(int(age) // 60 * MINUTE)
         zh, en = f"最新备份距今 {shown}", f"the newest backup is {shown} old"
         old = error(f"备份太旧：{zh}", f"backups have stopped: {en}", todo, "restore-from-backup")
         yield old if age * SECOND > watch.backup_age else ok(zh, en)

@@ -103,7 +103,7 @@ def processes(patient: Patient, now: Instant) -> Iterator[Finding]:
         yield warning(
             "没有正在运行的进程",
             "no process of the platform is running",
-            ("systemctl start hexi", "systemctl start hexi"),
+            ("启动它：systemctl start hexi", "start it: systemctl start hexi"),
             "platform-does-not-answer",
         )
         return

@@ -154,7 +154,7 @@ def archive(patient: Patient, now: Instant) -> Iterator[Finding]:
             "database-damaged",
         )
     if hot and oldest is not None and oldest < now - hot - _BEHIND:
-        behind = format_duration(now - hot - oldest)
+        behind = format_duration((now - hot - oldest) // HOUR * HOUR)
         yield warning(
             f"归档落后 {behind}",
             f"the archive is {behind} behind",
