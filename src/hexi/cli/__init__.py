@@ -23,6 +23,7 @@ ROOMS = {
     "table": ("import", "export"),
     "places": ("import",),
     "safety": ("backup", "restore"),
+    "migrate": ("migrate", "migrate-store"),
     "figures": ("rebuild", "indicators"),
     "quarantine": ("quarantine",),
     "access": ("account", "token"),

@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from hexi.adapters.sql import moved
 from hexi.adapters.sql.days import AHEAD, Days, day_of
 from hexi.adapters.sql.move_tables import GROWING, Change, Progress, Side, Twin, UnfitRowError, tables
-from hexi.adapters.sql.online import LOCK_WAIT_MS
+from hexi.adapters.sql.online import LOCK_WAIT_MS, others
 from hexi.adapters.sql.schema import SCHEMA, bring_up, standing
 from hexi.adapters.sql.store import connect, in_our_words
 from hexi.kernel.clock import DAY
@@ -33,10 +33,6 @@ MOST_DAYS = 400
 """Past days that get a partition of their own on PostgreSQL."""
 _KEY = 1751480427
 _TAKE = text("SELECT pg_try_advisory_lock(:key)")
-_OTHERS = text(
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-    " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
-)
 _SEQUENCES = text(
     "SELECT c.relname, a.attname, pg_get_serial_sequence(quote_ident(c.relname), a.attname)"
     " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
@@ -243,12 +239,12 @@ class Mover:
             old.begin()
             old.held = True
             return
-        others = old.connection.execute(_OTHERS).scalar_one()
+        left = others(old.connection)
         old.commit()
-        if others:
+        if left:
             raise BusyError(
-                f"还有 {others} 个连接在使用源数据库：请停止所有 hexi 进程",
-                f"{others} connections still use the database to move: stop every process of hexi",
+                f"还有 {left} 个连接在使用源数据库：请停止所有 hexi 进程",
+                f"{left} connections still use the database to move: stop every process of hexi",
             )
         names = ", ".join(f'"{table.name}"' for table in tables())
         old.connection.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}")

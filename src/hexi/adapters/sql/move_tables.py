@@ -30,6 +30,7 @@ from hexi.adapters.sql import moved
 from hexi.adapters.sql.link import Book, Link, Upsert, fail
 from hexi.adapters.sql.schema import COMPATIBLE_NAME
 from hexi.adapters.sql.tables import metadata, process, setting
+from hexi.kernel.text import Text
 
 Row = tuple[Any, ...]
 Key = tuple[Any, ...]
@@ -52,6 +53,12 @@ def tables() -> list[Table]:
 
 class UnfitRowError(Exception):
     """A row that the other database cannot hold."""
+
+    def __init__(self, which: str) -> None:
+        super().__init__(which)
+        self.text = Text(
+            zh=f"目标库存不下这一行：{which}", en=f"the other database cannot hold this row: {which}"
+        )
 
 
 class Side:

@@ -32,8 +32,17 @@ _BROKEN = text(
     "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
     " WHERE c.relname = :name AND pg_table_is_visible(c.oid) AND NOT i.indisvalid"
 )
+_OTHERS = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
 
 T = TypeVar("T")
+
+
+def others(connection: Connection) -> int:
+    """How many connections but this one the database has."""
+    return int(connection.execute(_OTHERS).scalar_one())
 
 
 @contextmanager

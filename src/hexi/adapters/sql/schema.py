@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, inspect, text
 
 from hexi.adapters.sql import online
+from hexi.kernel.ports import StoreError
 from hexi.kernel.text import Text
 
 SCHEMA = "0005"
@@ -154,7 +155,8 @@ def _bring_up_online(engine: Engine) -> None:
 def bring_down(engine: Engine, to: str) -> None:
     """Undo revisions down to ``to``, so that the build of that revision starts; the rows stay.
 
-    ValueError for a revision that is unknown, newer than the present one or older than the first release.
+    ValueError for a revision that is unknown, newer than the present one or older than the first release;
+    StoreError ``locked`` while anybody else is connected.
     """
     known = [revision.name for revision in revisions()]
     with engine.connect() as connection:
@@ -163,6 +165,8 @@ def bring_down(engine: Engine, to: str) -> None:
         raise ValueError(to)
     if engine.dialect.name == "postgresql":
         with online.alone(engine) as connection:
+            if online.others(connection):
+                raise StoreError("other connections use the database", kind="locked")
             online.patiently(connection, lambda: step(connection, to, down=True))
         return
     with engine.connect() as connection:

@@ -17,7 +17,7 @@ from hexi.adapters.sql.days import Days
 from hexi.adapters.sql.link import Book, Link, fail
 from hexi.adapters.sql.pool import postgresql, read_address
 from hexi.adapters.sql.records import LinkedFields
-from hexi.adapters.sql.schema import bring_up
+from hexi.adapters.sql.schema import Standing, bring_down, bring_up, standing
 from hexi.adapters.sql.transaction import SqlTransaction
 from hexi.kernel.record import RecordKind
 
@@ -178,6 +178,33 @@ def migrate(url: str) -> str:
         return store.schema_version
     finally:
         store.close()
+
+
+def standing_of(url: str) -> Standing:
+    """Where a database stands, without touching it; MovedError when it is closed, StoreError as above."""
+    with _only(url) as engine, engine.connect() as connection:
+        moved.refuse(connection)
+        return standing(connection)
+
+
+def go_back(url: str, to: str) -> None:
+    """Undo revisions down to ``to``; ValueError when there is no such way, StoreError as above."""
+    with _only(url) as engine:
+        with engine.connect() as connection:
+            moved.refuse(connection)
+        bring_down(engine, to)
+
+
+@contextmanager
+def _only(url: str) -> Iterator[Engine]:
+    """The engine that writes, for a moment."""
+    writing, reading = connect(url)
+    try:
+        with in_our_words(writing):
+            yield writing
+    finally:
+        reading.dispose()
+        writing.dispose()
 
 
 def _make_ready(engine: Engine) -> None:
