@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -18,11 +18,12 @@ from hexi.kernel.directory import (
     Person,
     Recipient,
     Roster,
+    home_of,
     open_at,
     recipient_of,
     view,
 )
-from hexi.kernel.place import UPWARD, Level, Point, Walk, walk
+from hexi.kernel.place import UPWARD, Level, Location, Point, Walk, walk
 from hexi.kernel.ports import Transaction
 from hexi.kernel.record import Record
 
@@ -37,22 +38,54 @@ def _read(record: Record, as_type: type[_View]) -> _View | None:
         return None
 
 
-class Directory:
-    """Typed look-ups for one transaction."""
+MOST_KEPT = 20_000
+"""Entries kept in memory, about 1 kB each; beyond it all are read again."""
 
-    def __init__(self, tx: Transaction, now: Instant, centres: list[Centre] | None = None) -> None:
+
+class Views:
+    """What was read of the directory. Good for as long as no record has changed: then ``forget``."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Read everything again."""
+        self.entries: dict[str, Any] = {}
+        """By reference: an entry, None for one that is not there or cannot be read, a person's contacts."""
+        self.centres: list[Centre] = []
+        """All of them, once they have been read."""
+
+    def keep(self, ref: str, entry: object) -> None:
+        """Remember what was found under a reference."""
+        if len(self.entries) >= MOST_KEPT:
+            self.forget()
+        self.entries[ref] = entry
+
+
+class Whose(NamedTuple):
+    """Whom and what a signal's subject means, as far as the directory knows."""
+
+    device: Device | None
+    person: Person | None
+    home: Location | None
+
+
+class Directory:
+    """Typed look-ups for one transaction; ``views`` are shared by those between which no record changed."""
+
+    def __init__(self, tx: Transaction, now: Instant, views: Views | None = None) -> None:
         self._tx = tx
         self._now = now
-        self._seen: dict[str, object] = {}
-        self._centres = [] if centres is None else centres
-        """All centres once they have been read; shared by transactions between which no record changed."""
+        self._views = views or Views()
 
     def _get(self, kind: str, identity: str, as_type: type[_View]) -> _View | None:
         ref = f"{kind}:{identity}"
-        if ref not in self._seen:
+        try:
+            found = self._views.entries[ref]
+        except KeyError:
             record = self._tx.records.get(kind, identity)
-            self._seen[ref] = _read(record, as_type) if record else None
-        found = self._seen[ref]
+            found = _read(record, as_type) if record else None
+            self._views.keep(ref, found)
         return found if isinstance(found, as_type) else None
 
     def person(self, identity: str) -> Person | None:
@@ -63,6 +96,22 @@ class Directory:
         """A device by id."""
         return self._get("device", identity, Device)
 
+    def whose(self, subject: str) -> Whose:
+        """The device and the person of a signal's subject, and the person's registered home."""
+        ref = f"whose {subject}"
+        known: Whose | None = self._views.entries.get(ref)
+        if known is None:
+            known = self._look_up(subject)
+            self._views.keep(ref, known)
+        return known
+
+    def _look_up(self, subject: str) -> Whose:
+        kind, _, identity = subject.partition(":")
+        device = self.device(identity) if kind == "device" else None
+        owner = device.owner if device else identity if kind == "person" else None
+        person = self.person(owner) if owner else None
+        return Whose(device, person, home_of(person) if person else None)
+
     def roster(self, level: Level, code: str | None) -> Roster | None:
         """The duty desk of a place."""
         identity = "district" if level is Level.DISTRICT else f"{level.value}-{code}"
@@ -70,16 +119,26 @@ class Directory:
 
     def contacts(self, person: str) -> list[Contact]:
         """A person's contacts in their order."""
+        ref = f"contacts of {person}"
+        known: tuple[Contact, ...] | None = self._views.entries.get(ref)
+        if known is None:
+            known = self._read_contacts(person)
+            self._views.keep(ref, known)
+        return list(known)
+
+    def _read_contacts(self, person: str) -> tuple[Contact, ...]:
         records = self._tx.records.linked("contact", "person", person)
-        found = [_read(r, Contact) for r in records]
-        return sorted((c for c in found if c), key=lambda c: (c.order, c.id))
+        found = [contact for contact in (_read(r, Contact) for r in records) if contact]
+        for contact in found:
+            self._views.keep(f"contact:{contact.id}", contact)
+        return tuple(sorted(found, key=lambda c: (c.order, c.id)))
 
     def centres(self, near: Point) -> list[tuple[Walk, Centre]]:
         """Service centres that are open now, the shortest walk first."""
-        if not self._centres:
+        if not self._views.centres:
             read = (_read(r, Centre) for r in self._tx.records.find("centre", limit=1_000))
-            self._centres.extend(centre for centre in read if centre)
-        open_now = [c for c in self._centres if open_at(c.hours, self._now)]
+            self._views.centres.extend(centre for centre in read if centre)
+        open_now = [c for c in self._views.centres if open_at(c.hours, self._now)]
         return sorted(
             ((walk(Point(c.lon, c.lat), near), c) for c in open_now), key=lambda pair: pair[0].seconds
         )

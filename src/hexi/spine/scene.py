@@ -8,12 +8,14 @@ import cel
 import msgspec
 
 from hexi.kernel.clock import LOCAL, to_datetime
-from hexi.kernel.directory import Device, Person, home_of, in_test
+from hexi.kernel.directory import Device, Person, in_test
 from hexi.kernel.place import Location, point_in
 from hexi.kernel.scenario import Scenario
 from hexi.kernel.signal import DRILL_SOURCE, Flag, Signal
+from hexi.spine.directory import Whose
 from hexi.spine.work import Work
 
+_NOWHERE = Location()
 _PRIVATE = ("medical_note", "door_code", "key_holder", "phone", "addresses")
 
 
@@ -36,20 +38,20 @@ class Scene(NamedTuple):
 
 def look(work: Work, signal: Signal) -> Scene:
     """Find out who and where; what is unknown is flagged and never refused."""
-    kind, _, identity = (signal.subject or "").partition(":")
-    device = work.directory.device(identity) if kind == "device" else None
-    owner = device.owner if device else identity if kind == "person" else None
-    person = work.directory.person(owner) if owner else None
+    said = signal.subject or ""
+    kind = said.partition(":")[0]
+    whose = work.directory.whose(said)
+    device, person, _ = whose
     flags = _doubts(kind, device, person)
     if device and in_test(device, work.now):
         flags.append(Flag.DRILL)
     return Scene(
-        signal=signal.flagged(*flags),
+        signal=signal.flagged(*flags) if flags else signal,
         subject=f"person:{person.id}" if person else signal.subject,
         person=person,
         device=device,
         device_ref=signal.subject if kind == "device" else _device_in(signal),
-        place=_locate(work, signal, device, person),
+        place=_locate(work, signal, whose),
     )
 
 
@@ -80,19 +82,19 @@ def _device_in(signal: Signal) -> str | None:
     return f"device:{named}" if isinstance(named, str) and named else None
 
 
-def _locate(work: Work, signal: Signal, device: Device | None, person: Person | None) -> Location:
+def _locate(work: Work, signal: Signal, whose: Whose) -> Location:
     """The signal's own position, else where the device is fixed, else the registered home."""
-    home = home_of(person) if person else None
+    device, _, home = whose
     own = point_in(signal.data)
     if own:
         return msgspec.structs.replace(work.locator.locate(own), point=own, origin="signal")
-    fixed = point_in({"lon": device.lon, "lat": device.lat}) if device else None
-    if fixed and not home:
+    fixed = point_in({"lon": device.lon, "lat": device.lat}) if device and not home else None
+    if fixed:
         return msgspec.structs.replace(work.locator.locate(fixed), point=fixed, origin="device")
     if home and home.point and not home.community:
         found = work.locator.locate(home.point)
         return msgspec.structs.replace(found, point=home.point, address=home.address, origin="home")
-    return home or Location()
+    return home or _NOWHERE
 
 
 def context(scene: Scene, functions: dict[str, Any]) -> cel.Context:

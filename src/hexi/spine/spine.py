@@ -150,11 +150,16 @@ class Spine:
     @contextmanager
     def _work(self) -> Iterator[Work]:
         """A table in a transaction of its own; when the block ends all of it is durable, or none."""
-        with self.store.write() as tx:
-            work = Work(tx, self.clock.now(), self.means)
-            work.memory.refresh(tx.records.revision())
-            yield work
-            self._finish(work)
+        memory = self.means.memory
+        try:
+            with self.store.write() as tx:
+                work = Work(tx, self.clock.now(), self.means)
+                memory.refresh(tx.records.revision())
+                yield work
+                self._finish(work)
+        except BaseException:
+            memory.forget()
+            raise
         work.committed()
 
     def _finish(self, work: Work) -> None:
@@ -346,6 +351,7 @@ def _call(work: Work, job: Job, change: Callable[[Transaction], Any]) -> None:
     try:
         with work.tx.part():
             job.result = change(work.tx)
+        work.memory.refresh(work.tx.records.revision())
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 -- it goes to whoever wanted the change

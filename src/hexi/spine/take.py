@@ -24,9 +24,10 @@ HEARD_EVERY = SECOND
 
 def take(work: Work, signals: Sequence[Signal]) -> None:
     """Take a batch; the results stand in ``work.outcome.taken`` in the order of the batch."""
+    quiet, new = work.catalogue.quiet, Known.NEW
     for signal, known in zip(signals, work.tx.signals.claim(signals), strict=True):
-        if known is Known.NEW:
-            taken = _take_new(work, signal)
+        if known is new:
+            taken = _take_quiet(work, signal) if signal.kind in quiet else _take_new(work, signal)
         elif known is Known.REUSED:
             taken = _take_reused(work, signal)
         else:

@@ -9,13 +9,15 @@ import msgspec
 from hexi.kernel.case import Case, Entry
 from hexi.kernel.catalogue import Catalogue
 from hexi.kernel.clock import SECOND, Duration, Instant
-from hexi.kernel.directory import Centre
 from hexi.kernel.fold import apply
 from hexi.kernel.ports import Locator, Random, Transaction
 from hexi.kernel.response import Notice
 from hexi.kernel.signal import Signal
 from hexi.kernel.text import Text
-from hexi.spine.directory import Directory
+from hexi.spine.directory import Directory, Views
+
+MOST_KNOWN = 1_000_000
+"""References remembered, about 100 bytes each; beyond it all are looked up again."""
 
 OWN_SOURCE = "hexi:spine"
 """The source of signals that follow from others; they say nothing of a device being heard."""
@@ -61,15 +63,27 @@ class Memory:
         self.silent: set[str] = set()
         """Devices reported silent, so that the first word from one is noticed at once."""
         self.known: dict[str, bool] = {}
-        self.centres: list[Centre] = []
-        self.revision = -1
+        """Whether there is a record, by reference."""
+        self.views = Views()
+        self._revision: int | None = None
 
     def refresh(self, revision: int) -> None:
         """Forget what was known of records that have since changed."""
-        if revision != self.revision:
-            self.revision = revision
+        if revision != self._revision:
+            self.forget()
+            self._revision = revision
+
+    def know(self, ref: str, *, known: bool) -> None:
+        """Remember whether there is a record."""
+        if len(self.known) >= MOST_KNOWN:
             self.known = {}
-            self.centres.clear()
+        self.known[ref] = known
+
+    def forget(self) -> None:
+        """Forget what was known of records, after a transaction that may have changed them and failed."""
+        self._revision = None
+        self.known = {}
+        self.views.forget()
 
 
 OTHERS_LAG: Duration = 2 * SECOND
@@ -134,7 +148,7 @@ class Work:
         self.memory = means.memory
         self.share = means.share
         self.outcome = Outcome()
-        self.directory = Directory(tx, now, self.memory.centres)
+        self.directory = Directory(tx, now, self.memory.views)
         self.derived: list[Signal] = []
         self.armed: set[str] = set()
         self.noted: dict[str, Instant] = {}
@@ -176,7 +190,8 @@ class Work:
         known = self.memory.known.get(ref)
         if known is None:
             kind, _, identity = ref.partition(":")
-            known = self.memory.known[ref] = self.tx.records.get(kind, identity) is not None
+            known = self.tx.records.get(kind, identity) is not None
+            self.memory.know(ref, known=known)
         return known
 
     def derive(self, kind: str, subject: str, /, **data: Any) -> None:

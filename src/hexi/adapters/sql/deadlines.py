@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import bindparam, delete, func, select
 
-from hexi.adapters.sql.link import replacing
+from hexi.adapters.sql.link import Removal, replacing
 from hexi.adapters.sql.tables import deadline
 from hexi.adapters.sql.work import Work
 from hexi.kernel.clock import Instant
@@ -17,7 +17,7 @@ from hexi.kernel.deadline import Deadline, DeadlineKind
 _encode = msgspec.json.Encoder().encode
 
 _ARM = replacing(deadline)
-_CANCEL = delete(deadline).where(deadline.c.key == bindparam("at_key"))
+_CANCEL = Removal(deadline.c.key)
 _ALL = tuple(deadline.c)
 _DUE = (
     select(deadline.c.key)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, Literal, NoReturn, Protocol
 
-from sqlalchemy import Dialect, Table
+from sqlalchemy import Column, Dialect, Table
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -31,6 +32,17 @@ _KINDS: dict[str, Kind] = {
 
 Compiled = tuple[str, tuple[str, ...], dict[str, Any]]
 
+BLOCKS = (100, 10)
+"""Rows of one statement on SQLite, as many as fit; what is left over goes one by one.
+
+The driver hands the interpreter to other threads with every statement, and beside a busy thread has to
+wait for it again: rows that go one by one are then four times as slow.
+"""
+
+_INSERTS = "INSERT OR FAIL"
+"""SQLite's insert of many rows that keeps no copy of every page it touches: a row that cannot be kept ends
+our transaction or part, and with it the rows before it."""
+
 
 class Upsert:
     """An INSERT of whole rows with what to do about a row that is there already."""
@@ -40,12 +52,63 @@ class Upsert:
         self.columns = [c.name for c in table.columns if c.name not in skip]
         self.conflict = conflict
 
-    def text(self, mark: str) -> str:
-        """The statement with the driver's own placeholder."""
+    def text(self, mark: str, rows: int = 1) -> str:
+        """The statement for so many rows, with the driver's own placeholder."""
         names = ", ".join(f'"{name}"' for name in self.columns)
-        marks = ", ".join([mark] * len(self.columns))
-        insert = f'INSERT INTO "{self.table.name}" ({names}) VALUES ({marks}) {self.conflict}'  # noqa: S608 -- our own names
+        row = f"({', '.join([mark] * len(self.columns))})"
+        verb = "INSERT" if rows == 1 else _INSERTS
+        marks = ", ".join([row] * rows)
+        insert = f'{verb} INTO "{self.table.name}" ({names}) VALUES {marks} {self.conflict}'
         return insert.rstrip()
+
+
+class Removal:
+    """A DELETE of the rows whose column holds one of many values."""
+
+    def __init__(self, column: Column[Any]) -> None:
+        self.column = column
+        self.columns = [column.name]
+
+    def text(self, mark: str, rows: int = 1) -> str:
+        """The statement for so many values, with the driver's own placeholder."""
+        marks = ", ".join([mark] * rows)
+        return f'DELETE FROM "{self.column.table.name}" WHERE "{self.column.name}" IN ({marks})'  # noqa: S608 -- our own names
+
+
+class Change:
+    """An UPDATE of some columns of many rows, each found by its key: first the key, then the columns."""
+
+    def __init__(self, key: Column[Any], *changed: Column[Any], clears: Sequence[Column[Any]] = ()) -> None:
+        self.table = key.table
+        self.columns = [key.name, *(column.name for column in changed)]
+        self.cleared = [column.name for column in clears]
+
+    def text(self, mark: str, rows: int = 1) -> str:
+        """The statement for so many rows, with the driver's own placeholder."""
+        name = self.table.name
+        key, *changed = (f'"{column}"' for column in self.columns)
+        row = f"({', '.join([mark] * len(self.columns))})"
+        given = f"WITH given ({key}, {', '.join(changed)}) AS (VALUES {', '.join([row] * rows)})"
+        sets = [f"{column} = given.{column}" for column in changed]
+        to = ", ".join(sets + [f'"{column}" = NULL' for column in self.cleared])
+        return f'{given} UPDATE "{name}" SET {to} FROM given WHERE "{name}".{key} = given.{key}'  # noqa: S608 -- our own names
+
+
+Bulk = Upsert | Removal | Change
+
+
+class Choice:
+    """A SELECT of the rows whose column holds one of many values."""
+
+    def __init__(self, column: Column[Any], *columns: Column[Any]) -> None:
+        self.column = column
+        self.columns = columns
+
+    def text(self, mark: str, values: int = 1) -> str:
+        """The statement for so many values, with the driver's own placeholder."""
+        names = ", ".join(f'"{column.name}"' for column in self.columns)
+        marks = ", ".join([mark] * values)
+        return f'SELECT {names} FROM "{self.column.table.name}" WHERE "{self.column.name}" IN ({marks})'  # noqa: S608 -- our own names
 
 
 def ignoring(table: Table, *, skip: Sequence[str] = ()) -> Upsert:
@@ -88,16 +151,24 @@ class Book:
         self.errors: type[Exception] = dialect.loaded_dbapi.Error
         self._mark = "?" if dialect.name == "sqlite" else "%s"
         self._known: dict[Any, Compiled] = {}
+        self._blocks: dict[tuple[Bulk | Choice, int], str] = {}
 
-    def look_up(self, statement: Executable | Upsert) -> Compiled:
+    def look_up(self, statement: Executable | Bulk) -> Compiled:
         """The text of a fixed statement, the names of its parameters in order, the values it brings."""
         known = self._known.get(statement)
         if known is None:
             known = self._known[statement] = self._read(statement)
         return known
 
-    def _read(self, statement: Executable | Upsert) -> Compiled:
-        if isinstance(statement, Upsert):
+    def block(self, statement: Bulk | Choice, rows: int) -> str:
+        """The text of a statement for so many rows at once."""
+        known = self._blocks.get((statement, rows))
+        if known is None:
+            known = self._blocks[statement, rows] = statement.text(self._mark, rows)
+        return known
+
+    def _read(self, statement: Executable | Bulk) -> Compiled:
+        if isinstance(statement, Bulk):
             return statement.text(self._mark), tuple(statement.columns), {}
         return self.compile(statement)
 
@@ -120,7 +191,7 @@ class Link:
         self.book = book
         self.postgresql = book.dialect.name == "postgresql"
 
-    def run(self, statement: Executable | Upsert, **values: Any) -> Cursor:
+    def run(self, statement: Executable | Bulk, **values: Any) -> Cursor:
         """Run a fixed statement with its parameters by name."""
         sql, names, own = self.book.look_up(statement)
         given = own | values if own else values
@@ -136,6 +207,15 @@ class Link:
         row = self.run(statement, **values).fetchone()
         return row[0] if row else None
 
+    def choose(self, statement: Choice, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+        """The rows that hold one of the values; the values are unique, the rows in no order."""
+        size = BLOCKS[0]
+        for start in range(0, len(values), size):
+            some = tuple(values[start : start + size])
+            room = next(n for n in (1, *reversed(BLOCKS)) if n >= len(some))
+            padded = some + some[-1:] * (room - len(some))
+            yield from self.plain(self.book.block(statement, room), padded)
+
     def plain(self, sql: str, values: tuple[Any, ...] = ()) -> Cursor:
         """Run the driver's own SQL."""
         cursor = self.driver.cursor()
@@ -146,8 +226,22 @@ class Link:
         found: Cursor = cursor
         return found
 
-    def many(self, statement: Executable | Upsert, rows: Sequence[tuple[Any, ...]]) -> int:
+    def many(self, statement: Executable | Bulk, rows: Sequence[tuple[Any, ...]]) -> int:
         """Run a fixed statement for many rows, given in the order of its parameters; rows changed."""
+        changed = start = 0
+        if isinstance(statement, Bulk) and not self.postgresql:
+            for size in BLOCKS:
+                while len(rows) - start >= size:
+                    changed += self._block(statement, rows[start : start + size])
+                    start += size
+        left = rows[start:] if start else rows
+        return changed + self._one_by_one(statement, left) if left else changed
+
+    def _block(self, statement: Bulk, rows: Sequence[tuple[Any, ...]]) -> int:
+        values = tuple(chain.from_iterable(rows))
+        return self.plain(self.book.block(statement, len(rows)), values).rowcount
+
+    def _one_by_one(self, statement: Executable | Bulk, rows: Sequence[tuple[Any, ...]]) -> int:
         cursor = self.driver.cursor()
         try:
             cursor.executemany(self.book.look_up(statement)[0], rows)

@@ -7,14 +7,17 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, select
 
-from hexi.adapters.sql.link import Upsert
+from hexi.adapters.sql.link import Choice, Upsert
 from hexi.adapters.sql.tables import measure
 from hexi.adapters.sql.work import Work
 from hexi.kernel.indicator import Measure
 from hexi.kernel.ports import MeasureFilter
 
-_CLEAR = delete(measure).where(measure.c.case_id == bindparam("of_case"))
+_DROP = delete(measure).where(
+    measure.c.indicator == bindparam("of_indicator"), measure.c.case_id == bindparam("of_case")
+)
 _ADD = Upsert(measure)
+_KEPT = Choice(measure.c.case_id, *measure.c)
 _OF_CASE = select(measure).where(measure.c.case_id == bindparam("case_id")).order_by(measure.c.indicator)
 _NAMES = tuple(c.name for c in measure.c)
 
@@ -52,10 +55,15 @@ class SqlMeasures:
         return [_measure(row) for row in self._work.link.run(_OF_CASE, case_id=case_id)]
 
     def _write(self, owed: dict[str, list[tuple[Any, ...]]]) -> None:
-        self._work.link.many(_CLEAR, [(case_id,) for case_id in owed])
-        rows = [row for rows in owed.values() for row in rows]
-        if rows:
-            self._work.link.many(_ADD, rows)
+        """Only what differs from what is kept: most changes of a case touch one indicator or two."""
+        kept = {row[:2]: row for row in self._work.link.choose(_KEPT, list(owed))}
+        wanted = {row[:2]: row for rows in owed.values() for row in rows}
+        gone = [key for key, row in kept.items() if wanted.get(key) != row]
+        fresh = [row for key, row in wanted.items() if kept.get(key) != row]
+        if gone:
+            self._work.link.many(_DROP, gone)
+        if fresh:
+            self._work.link.many(_ADD, fresh)
 
 
 def _measure(row: Sequence[Any]) -> Measure:

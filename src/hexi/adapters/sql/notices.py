@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, literal_column, null, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, literal_column, or_, select, update
 
-from hexi.adapters.sql.link import ignoring
+from hexi.adapters.sql.link import Change, ignoring
 from hexi.adapters.sql.tables import case_row, notice, process
 from hexi.adapters.sql.work import Work
 from hexi.kernel.clock import Instant
@@ -23,16 +23,8 @@ _LANES = {lane: number for number, lane in enumerate(Lane)}
 _ADD = ignoring(notice, skip=("seq",))
 _GET = select(notice.c.body).where(notice.c.id == bindparam("id"))
 _WAITING: ColumnElement[bool] = literal_column("state = 'waiting'")
-_UPDATE = (
-    update(notice)
-    .where(notice.c.id == bindparam("at_id"))
-    .values(
-        state=bindparam("to_state"),
-        lane=bindparam("to_lane"),
-        next_at=bindparam("to_next"),
-        body=bindparam("to_body"),
-        owner=null(),
-    )
+_UPDATE = Change(
+    notice.c.id, notice.c.state, notice.c.lane, notice.c.next_at, notice.c.body, clears=(notice.c.owner,)
 )
 _OF_CASE = select(notice.c.body).where(notice.c.case_id == bindparam("case_id")).order_by(notice.c.seq)
 _OF_RECIPIENT = (
@@ -165,5 +157,5 @@ class SqlNotices:
         self._work.link.many(_ADD, rows)
 
     def _write_changed(self, owed: dict[str, Notice]) -> None:
-        rows = [(n.state.value, _LANES[n.lane], n.next_at, _encode(n).decode(), n.id) for n in owed.values()]
+        rows = [(n.id, n.state.value, _LANES[n.lane], n.next_at, _encode(n).decode()) for n in owed.values()]
         self._work.link.many(_UPDATE, rows)

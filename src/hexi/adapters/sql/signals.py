@@ -78,12 +78,15 @@ class SqlSignals:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._added = work.buffer(self._write)
-        self._claimed: dict[int, tuple[Signal, str]] = {}
-        """The encoded data of claimed signals by the identity of their data, which they keep alive."""
+        self._claimed: dict[int, str] = {}
+        """The encoded data of claimed signals by the identity of their data."""
+        self._alive: list[Signal] = []
+        """The signals that keep those identities theirs."""
         self._number = 0
 
     def claim(self, signals: Sequence[Signal]) -> list[Known]:
         """Remember the identities, and say of each whether it is new. Order is kept."""
+        self._alive += signals
         rows = [self._seen_row(s) for s in signals]
         fresh = self._see_pg(rows) if self._work.link.postgresql else self._see(rows)
         if fresh is None:
@@ -92,7 +95,7 @@ class SqlSignals:
 
     def _seen_row(self, s: Signal) -> tuple[str, str, int, Instant]:
         data = encode_data(s.data)
-        self._claimed[id(s.data)] = (s, data.decode())
+        self._claimed[id(s.data)] = data.decode()
         return s.source, s.id, digest_of(s, data), s.received
 
     def _see(self, rows: list[tuple[str, str, int, Instant]]) -> set[Key] | None:
@@ -128,8 +131,7 @@ class SqlSignals:
 
     def add(self, signal: Signal, case_id: str | None) -> None:
         """Keep a claimed signal, with the case it went to."""
-        known = self._claimed.get(id(signal.data))
-        data = known[1] if known else encode_data(signal.data).decode()
+        data = self._claimed.get(id(signal.data)) or encode_data(signal.data).decode()
         self._number += 1
         self._added[self._number] = (
             signal.source,

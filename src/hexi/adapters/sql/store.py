@@ -252,7 +252,13 @@ def _set_up(connection: sqlite3.Connection, *pragmas: str) -> None:
 
 
 def _set_up_writer(connection: sqlite3.Connection, _: object) -> None:
-    _set_up(connection, "journal_mode = WAL", "synchronous = FULL", "wal_autocheckpoint = 4000")
+    _set_up(
+        connection,
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "wal_autocheckpoint = 4000",
+        "temp_store = MEMORY",
+    )
 
 
 def _set_up_reader(connection: sqlite3.Connection, _: object) -> None:

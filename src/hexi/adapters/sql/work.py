@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy.sql.base import Executable
 
 from hexi.adapters.sql.buffer import Buffer
-from hexi.adapters.sql.link import Cursor, Link, Upsert
+from hexi.adapters.sql.link import Bulk, Cursor, Link
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -36,12 +36,12 @@ class Work:
         """Call ``forget`` whenever a part is undone."""
         self._on_undo.append(forget)
 
-    def write(self, statement: Executable | Upsert, **values: Any) -> Cursor:
+    def write(self, statement: Executable | Bulk, **values: Any) -> Cursor:
         """Run a statement that changes the database at once."""
         self.settle()
         return self.link.run(statement, **values)
 
-    def write_many(self, statement: Executable | Upsert, rows: list[tuple[Any, ...]]) -> int:
+    def write_many(self, statement: Executable | Bulk, rows: list[tuple[Any, ...]]) -> int:
         """Run a changing statement for many rows at once; rows changed."""
         if not rows:
             return 0

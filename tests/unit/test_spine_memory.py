@@ -1,0 +1,129 @@
+"""Memory: what the spine remembers of the directory is never older than the last change of a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.unit.spine_world import World, core_kinds
+
+from hexi.adapters.sql import open_store
+from hexi.kernel.ports import StoreError, Transaction
+from hexi.kernel.signal import Flag
+from hexi.spine import directory, work
+from hexi.spine.records import keep
+from hexi.spine.spine import Job
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(url=f"sqlite:///{tmp_path / 'hexi.db'}")
+    yield world
+    world.check()
+    world.close()
+
+
+def elsewhere(world: World, kind: str, identity: str, **fields: object) -> None:
+    """Another process changes a record."""
+    with other(world) as tx:
+        known = tx.records.get(kind, identity)
+        data = (known.data if known else {}) | fields
+        keep(tx, core_kinds(), world.record(kind, identity, data))
+
+
+@contextmanager
+def other(world: World) -> Iterator[Transaction]:
+    """A transaction of another process."""
+    store = open_store(f"sqlite:///{world.store._writing.url.database}", core_kinds())
+    with store.write() as tx:
+        yield tx
+    store.close()
+
+
+def press(world: World) -> str:
+    world.wait("11m")  # the last case has been over for long
+    return world.send("pendant.sos", "device:D1").case_id or ""
+
+
+def over(world: World, case: str) -> None:
+    world.act(case, "false_alarm", "person:W1", reason="test")
+
+
+class TestChangedElsewhere:
+    def test_a_device_given_to_somebody_else(self, world: World) -> None:
+        assert world.case(press(world)).subject == "person:E1"
+        elsewhere(world, "device", "D1", owner="E2")
+        assert world.case(press(world)).subject == "person:E2"
+
+    def test_a_person_who_has_moved(self, world: World) -> None:
+        first = press(world)
+        assert world.case(first).place.point is not None
+        over(world, first)
+        elsewhere(world, "person", "E1", lon=117.3, lat=39.2, address="9-901")
+        second = world.case(press(world))
+        assert (second.place.point.lon, second.place.point.lat) == (117.3, 39.2)  # type: ignore[union-attr]
+        assert any("9-901" in notice.text for notice in world.sent if notice.case_id == second.id)
+
+    def test_a_contact_who_came_and_one_whose_number_changed(self, world: World) -> None:
+        over(world, press(world))
+        elsewhere(world, "contact", "K9", name="邻居", person="E1", phone="+8613800000099", order=3)
+        elsewhere(world, "contact", "K1", phone="+8613800000077")
+        case = press(world)
+        told = {(n.recipient, n.address) for n in world.sent if n.case_id == case and n.way == "call"}
+        assert {("contact:K9", "+8613800000099"), ("contact:K1", "+8613800000077")} <= told
+
+    def test_a_device_that_was_unknown(self, world: World) -> None:
+        assert world.send("heartbeat", "device:NEW").flags == (Flag.UNKNOWN_DEVICE,)
+        elsewhere(world, "device", "NEW", type="sensor")
+        assert world.send("heartbeat", "device:NEW").flags == ()
+
+    def test_a_device_that_was_taken_out(self, world: World) -> None:
+        assert world.send("heartbeat", "device:D9").flags == ()
+        with other(world) as tx:
+            tx.records.put(msgspec.structs.replace(world.record("device", "D9", {}), deleted=True))
+        assert world.send("heartbeat", "device:D9").flags == (Flag.UNKNOWN_DEVICE,)
+
+
+class TestChangedHere:
+    def test_between_two_signals_of_one_transaction(self, world: World) -> None:
+        """The first is looked up before the change, the second after it."""
+
+        def give(tx: Transaction) -> None:
+            data = {"type": "pendant", "owner": "E2"}
+            keep(tx, core_kinds(), world.record("device", "D1", data))
+
+        before, after = (Job(signals=[world.signal("pendant.sos", "device:D1")]) for _ in range(2))
+        world.settle(world.spine.process([before, Job(call=give), after]))
+        subjects = [world.case(job.result[0].case_id).subject for job in (before, after)]
+        assert subjects == ["person:E1", "person:E2"]
+
+    def test_a_change_that_was_undone_is_not_remembered(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nor when the next change of a record gets the very number that the undone one had."""
+        give = Job(call=lambda tx: keep(tx, core_kinds(), world.record("device", "D1", {"owner": "E2"})))
+        seen = Job(signals=[world.signal("pendant.sos", "device:D1")])
+
+        def fails(_: object) -> None:
+            raise StoreError("the disk is full", kind="full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(world.spine, "_finish", fails)
+            with pytest.raises(StoreError):
+                world.spine.process([give, seen])
+        elsewhere(world, "person", "P1", name="另一位")
+        assert world.case(press(world)).subject == "person:E1"
+
+
+def test_more_than_can_be_remembered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directory, "MOST_KEPT", 2)
+    monkeypatch.setattr(work, "MOST_KNOWN", 2)
+    for _ in range(2):
+        assert world.case(press(world)).subject == "person:E1"
+        flags = [world.send("heartbeat", f"device:{name}").flags for name in ("D1", "X", "D9", "D2")]
+        assert flags == [(), (Flag.UNKNOWN_DEVICE,), (), ()]
+    assert len(world.spine.means.memory.views.entries) <= 2
+    assert len(world.spine.means.memory.known) <= 2
