@@ -458,7 +458,7 @@ def _differ(where: str, told: Any, counted: Any) -> Iterator[Difference]:
     if isinstance(told, dict) and isinstance(counted, dict):
         for name in dict.fromkeys([*told, *counted]):
             yield from _differ(f"{where}/{name}", told.get(name), counted.get(name))
-    elif isinstance(told, list) and isinstance(counted, list):
+    elif isinstance(told, list | tuple) and isinstance(counted, list | tuple):
         for number in range(max(len(told), len(counted))):
             pair = [each[number] if number < len(each) else None for each in (told, counted)]
             yield from _differ(f"{where}/{number}", *pair)

@@ -58,7 +58,7 @@ class CaseJudged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DrillReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a drill has shown."""
+    """What a drill has shown; it has passed when every promise was judged and kept."""
 
     id: str
     plan: str
@@ -89,7 +89,7 @@ def judge(identity: str, state: DrillState, logs: Iterable[Log]) -> DrillReport:
         send=state.send,
         began=state.began,
         ended=state.ended,
-        passed=bool(cases) and state.ended is not None and False not in held and True in held,
+        passed=bool(held) and state.ended is not None and all(held),
         held=held.count(True),
         missed=held.count(False),
         not_judged=held.count(None),

@@ -14,7 +14,21 @@ from litestar.static_files import create_static_files_router
 from hexi.connectors.problem import ProblemError
 from hexi.spine.platform import Platform
 from hexi.web.access.permissions import Permission
-from hexi.web.screens import acts, answer, arrival, cases, demo, desk, door, me, records, signals, wall
+from hexi.web.screens import (
+    acts,
+    answer,
+    arrival,
+    cases,
+    demo,
+    desk,
+    door,
+    drills,
+    me,
+    records,
+    report,
+    signals,
+    wall,
+)
 from hexi.web.screens.shell import STATIC, Screens, Visit, speak, visitor_of
 from hexi.web.screens.words import gettext, mark
 
@@ -58,6 +72,11 @@ _PAGES: list[Any] = [
     arrival.press_code,
     door.door_code,
     door.renew_code,
+    report.this_month,
+    report.month_page,
+    report.month_file,
+    drills.drill_list,
+    drills.drill_page,
     me.inbox,
     me.answer,
 ]

@@ -19,6 +19,7 @@ from hexi.web.access.permissions import Caller, Permission
 from hexi.web.screens import names, words
 from hexi.web.screens.drawn import Drawn
 from hexi.web.screens.queue import NAMES_FOR, Queue
+from hexi.web.screens.report_cache import Reports
 
 HERE = Path(__file__).resolve().parent.parent
 STATIC = HERE / "static"
@@ -61,6 +62,7 @@ class Screens:
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
         self.queue = Queue()
+        self.reports = Reports(platform)
         self.drawn = Drawn(platform.hub)
         self.env = environment()
         self.env.globals["demo"] = platform.demo
