@@ -38,6 +38,7 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         self._make_spine()
         self._make_ways_out()
+        self._make_links()
         self._make_watch()
         self._gauge("hexi_build_info", "The running version, as a label.", "version").labels(version).set(1)
 
@@ -64,6 +65,16 @@ class Metrics:
         self._listeners = self._gauge("hexi_screens_listening", "Screens that listen for changes.")
         self._requests = self._counter("hexi_requests", "Requests answered.", "method", "status")
         self._request = self._histogram("hexi_request_seconds", "Time to answer a request.", _QUICK)
+
+    def _make_links(self) -> None:
+        self._received = self._counter("hexi_mqtt_messages", "Messages received from a broker.", "link")
+        self._lost = self._counter(
+            "hexi_mqtt_lost", "Connections to a broker that ended, and attempts that failed.", "link"
+        )
+        self._connected = self._gauge("hexi_mqtt_connected", "Connections of a link that listen now.", "link")
+        self._unacknowledged = self._gauge(
+            "hexi_mqtt_unacknowledged", "Messages received and not yet acknowledged.", "link"
+        )
 
     def _make_watch(self) -> None:
         self._well = self._gauge("hexi_well", "1 while writing, deadlines and notices work, as last looked.")
@@ -101,6 +112,22 @@ class Metrics:
         """One commit has become durable with so many jobs."""
         self._commit.observe(seconds)
         self._batch.observe(jobs)
+
+    def mqtt_received(self, link: str, count: int) -> None:
+        """Messages have come from a broker."""
+        self._received.labels(link).inc(count)
+
+    def mqtt_connected(self, link: str, connections: int) -> None:
+        """So many connections to a broker listen now."""
+        self._connected.labels(link).set(connections)
+
+    def mqtt_lost(self, link: str) -> None:
+        """A connection to a broker has ended, or could not be made."""
+        self._lost.labels(link).inc()
+
+    def mqtt_unacknowledged(self, link: str, messages: int) -> None:
+        """So many messages of a broker wait for their commit."""
+        self._unacknowledged.labels(link).set(messages)
 
     def deadline_met(self, late_seconds: float) -> None:
         """A deadline was acted on, so long after it fell due."""

@@ -21,6 +21,7 @@ from hexi.adapters.packs.load import Loaded, load_packs
 from hexi.adapters.sql import SqlStore, open_store
 from hexi.app import drill
 from hexi.app.archiver import Archiver
+from hexi.app.brokers import Brokers
 from hexi.app.days import DayKeeper
 from hexi.app.drill import Outside
 from hexi.app.gauges import connect_gauges
@@ -105,6 +106,7 @@ class App:
         self.roles = manner.roles
         self._services: list[tuple[Role, Service]] = [
             (Role.CLOCK, Upkeep(self.platform, loaded, settings)),
+            (Role.INTAKE, Brokers(self.platform, settings, self.metrics)),
             (Role.CLOCK, Ping(self.platform, settings.watch, self.metrics)),
             (Role.CLOCK, DayKeeper(store.days)),
             (Role.CLOCK, Archiver(self.platform, settings)),

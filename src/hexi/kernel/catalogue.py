@@ -23,6 +23,9 @@ TECHNICAL = "core.technical"
 SILENT, BACK, FALSE_ALARM = "device.silent", "device.back", "device.false_alarm"
 """Kinds that our own clock and desk make: a device fell silent, is heard again, was false."""
 
+ONLINE, OFFLINE = "device.online", "device.offline"
+"""Kinds that a device sends when it connects, and its broker when it has gone without a word."""
+
 
 class KindInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A kind of signal: its title, whether it is a cry for help, an example, and who sends it."""

@@ -104,11 +104,14 @@ class Intake:
         if self._thread:
             await asyncio.to_thread(self._thread.join)
 
-    async def submit(self, signals: Sequence[Signal]) -> list[Taken]:
-        """Take signals; returns after their commit. StoreError or OverloadedError: nothing was taken."""
+    async def submit(self, signals: Sequence[Signal], link: str | None = None) -> list[Taken]:
+        """Take signals; returns after their commit. StoreError or OverloadedError: nothing was taken.
+
+        ``link`` names the uplink they came over, if silence is to be excused while it is down.
+        """
         if not signals:
             return []
-        taken: list[Taken] = await self._queue(self._lane(signals), Job(signals=signals))
+        taken: list[Taken] = await self._queue(self._lane(signals), Job(signals=signals, link=link))
         return taken
 
     async def receipt(self, receipt: Receipt) -> None:

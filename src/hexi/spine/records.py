@@ -41,7 +41,9 @@ def _look_after(tx: Transaction, record: Record) -> None:
     if length is None:
         tx.deadlines.cancel([f"silence/{record.ref}"])
     else:
-        tx.deadlines.arm([silence(record.ref, record.at + length, since=record.at)])
+        before = tx.deadlines.get(f"silence/{record.ref}")
+        link = before.body.get("link") if before else None
+        tx.deadlines.arm([silence(record.ref, record.at + length, since=record.at, link=link)])
 
 
 class Shift(msgspec.Struct, frozen=True, kw_only=True):

@@ -59,9 +59,10 @@ class _ContendedError(Exception):
 
 
 class Job(msgspec.Struct):
-    """One thing handed in: signals, receipts, or any other change of the store."""
+    """One thing handed in: signals (and over which link), receipts, or any other change of the store."""
 
     signals: Sequence[Signal] = ()
+    link: str | None = None
     receipts: Sequence[Receipt] = ()
     call: Callable[[Transaction], Any] | None = None
     result: Any = None
@@ -177,7 +178,7 @@ class Spine:
             job.error = error
             return Outcome()
         if len(job.signals) > 1:
-            parts = [Job(signals=[signal]) for signal in job.signals]
+            parts = [Job(signals=[signal], link=job.link) for signal in job.signals]
             outcome = _joined(self.process([part]) for part in parts)
             job.result = [taken for part in parts for taken in part.result]
             return outcome
@@ -338,6 +339,7 @@ def _arm_later(work: Work, deadline: Deadline) -> None:
 def _run(work: Work, job: Job) -> None:
     before = len(work.outcome.taken)
     if job.signals:
+        work.link = job.link
         take(work, job.signals)
         job.result = work.outcome.taken[before:]
     for receipt in job.receipts:

@@ -66,7 +66,7 @@ def _take_quiet(work: Work, signal: Signal) -> Taken:
     """The hot path: a known kind that nobody answers to."""
     subject = signal.subject
     if subject and Flag.DRILL not in signal.flags:
-        watch.hear(work, subject, signal.received)
+        watch.hear_of(work, subject, signal)
         if subject.startswith("device:") and not work.knows(subject):
             signal = signal.flagged(Flag.UNKNOWN_DEVICE)
     work.tx.signals.add(signal, None)
@@ -87,7 +87,7 @@ def _answer(work: Work, signal: Signal) -> tuple[str | None, Signal]:
     """Let the scenarios speak: the case the signal went to, and the signal with its flags."""
     scene = look(work, signal)
     if scene.device_ref and signal.source != OWN_SOURCE and Flag.DRILL not in signal.flags:
-        watch.hear(work, scene.device_ref, signal.received)
+        watch.hear_of(work, scene.device_ref, signal)
     watch.notice(work, scene)
     cleared = clear(work, scene)
     scenario, scene = _choose(work, scene)

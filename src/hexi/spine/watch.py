@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import msgspec
 
-from hexi.kernel.catalogue import BACK, SILENT
-from hexi.kernel.clock import DAY, Instant, next_local, parse_time_of_day
+from hexi.kernel.catalogue import BACK, OFFLINE, ONLINE, SILENT
+from hexi.kernel.clock import DAY, HOUR, MINUTE, Duration, Instant, next_local, parse_time_of_day
 from hexi.kernel.deadline import Deadline, DeadlineKind
 from hexi.kernel.scenario import Scenario
-from hexi.kernel.signal import Flag
+from hexi.kernel.signal import Flag, Signal
+from hexi.spine import uplinks
 from hexi.spine.scene import Scene
 from hexi.spine.work import Work
+
+LEAVE: Duration = MINUTE
+"""How long a device whose last will has been told may take to connect again before it is missed."""
+
+LOOK_AGAIN: Duration = HOUR
+"""How often one is looked for that owes no heartbeat and has left."""
 
 
 def notice(work: Work, scene: Scene) -> None:
@@ -103,35 +110,100 @@ def _look_later(work: Work, deadline: Deadline, hours_began: Instant) -> None:
 
 
 def silence_due(work: Work, deadline: Deadline) -> None:
-    """A device should have been heard by now. After our own outage it gets a whole interval again."""
-    identity = deadline.key.removeprefix("silence/device:")
-    device = work.directory.device(identity)
-    if device is None or device.silent_after is None:
+    """A device should have been heard by now. After an outage it has a whole interval."""
+    subject = deadline.key.removeprefix("silence/")
+    device = work.directory.device(subject.removeprefix("device:"))
+    body = deadline.body
+    if device is None or (device.silent_after is None and not body.get("gone")):
         return
-    subject = f"device:{identity}"
-    heard = last_heard(work, subject)
-    last = max(heard or 0, deadline.body.get("since", 0), work.memory.ready_at)
-    silent = last + device.silent_after <= work.now
-    was_silent = deadline.body.get("silent", False)
+    interval = device.silent_after or LOOK_AGAIN
+    if uplinks.is_unheard(work, body.get("link")) and not body["silent"]:
+        work.tx.deadlines.arm([msgspec.structs.replace(deadline, due_at=work.now + interval)])
+        return
+    heard = last_heard(work, subject) or 0
+    gone = bool(body.get("gone")) and heard <= body["gone"]
+    last = max(heard, body["since"], work.memory.ready_at, uplinks.heard_since(work, body.get("link")))
+    silent = gone or (device.silent_after is not None and last + interval <= work.now)
+    back = bool(heard) and not gone and heard + interval > work.now
+    _tell(work, subject, was_silent=body["silent"], silent=silent, back=back)
+    silent = silent or (body["silent"] and not back)
+    if silent or device.silent_after is not None:
+        due = work.now + interval if silent else last + interval
+        kept = {"silent": silent, "gone": body["gone"] if gone else 0}
+        work.tx.deadlines.arm([msgspec.structs.replace(deadline, due_at=due, body=body | kept)])
+
+
+def _tell(work: Work, subject: str, *, was_silent: bool, silent: bool, back: bool) -> None:
     if silent and not was_silent:
-        work.derive(SILENT, subject, last_heard=heard or 0)
+        work.derive(SILENT, subject, last_heard=last_heard(work, subject) or 0)
     if silent:
         work.memory.silent.add(subject)
-    back = heard is not None and heard + device.silent_after > work.now
     if was_silent and back:
         _come_back(work, subject)
-    due = work.now + device.silent_after if silent else last + device.silent_after
-    work.tx.deadlines.arm([silence(subject, due, silent=silent or (was_silent and not back))])
+
+
+def hear_of(work: Work, subject: str, signal: Signal) -> None:
+    """A signal tells that a device is there, unless it is its last will."""
+    if signal.kind == OFFLINE:
+        _gone(work, subject, signal.received)
+        return
+    if signal.kind == ONLINE:
+        _recall(work, subject)
+    hear(work, subject, signal.received)
 
 
 def hear(work: Work, subject: str, at: Instant) -> None:
     """Something was heard of a device; one that was silent is back from this moment."""
-    work.memory.heard[subject] = at
-    if subject in work.memory.silent:
-        device = work.directory.device(subject.removeprefix("device:"))
-        if device and device.silent_after is not None:
-            work.tx.deadlines.arm([silence(subject, at + device.silent_after, since=at)])
-        _come_back(work, subject)
+    memory = work.memory
+    memory.heard[subject] = at
+    if work.linked.get(subject, memory.links.get(subject, _NEVER)) != work.link:
+        _remember_link(work, subject)
+    if subject in memory.silent:
+        _no_longer_silent(work, subject, at)
+
+
+_NEVER = "never heard"
+
+
+def _remember_link(work: Work, subject: str) -> None:
+    """The silence deadline keeps the link, so that another process and the next start know it too."""
+    known = work.tx.deadlines.get(f"silence/{subject}")
+    if known or work.knows(subject):  # one that is not yet registered will have its deadline later
+        work.linked[subject] = work.link
+    if known and known.body.get("link") != work.link:
+        body = known.body | {"link": work.link}
+        work.tx.deadlines.arm([msgspec.structs.replace(known, body=body)])
+
+
+def _gone(work: Work, subject: str, at: Instant) -> None:
+    """The broker says that a device has left without a word: it is missed soon, unless it comes back.
+
+    One that is known to be silent, or already waited for, is not missed twice, however often that is said.
+    """
+    known = work.tx.deadlines.get(f"silence/{subject}") or silence(subject, at + LEAVE)
+    body = known.body
+    waited_for = body.get("gone", 0) and (last_heard(work, subject) or 0) <= body["gone"]
+    if not body["silent"] and not waited_for:
+        due = min(known.due_at, at + LEAVE)
+        after = body | {"gone": at, "link": work.link}
+        work.tx.deadlines.arm([msgspec.structs.replace(known, due_at=due, body=after)])
+
+
+def _recall(work: Work, subject: str) -> None:
+    """A device connects: whether it was missed stands in the store, whoever noticed it."""
+    known = work.tx.deadlines.get(f"silence/{subject}")
+    if known and known.body["silent"]:
+        work.memory.silent.add(subject)
+
+
+def _no_longer_silent(work: Work, subject: str, at: Instant) -> None:
+    device = work.directory.device(subject.removeprefix("device:"))
+    if device and device.silent_after is not None:
+        due = at + device.silent_after
+        work.tx.deadlines.arm([silence(subject, due, since=at, link=work.link)])
+    else:
+        work.tx.deadlines.cancel([f"silence/{subject}"])
+    _come_back(work, subject)
 
 
 def _come_back(work: Work, subject: str) -> None:
@@ -139,9 +211,9 @@ def _come_back(work: Work, subject: str) -> None:
     work.derive(BACK, subject)
 
 
-def silence(subject: str, due: Instant, *, silent: bool = False, since: Instant = 0) -> Deadline:
-    """The deadline that looks after one device."""
-    body = {"silent": silent, "since": since}
+def silence(subject: str, due: Instant, *, since: Instant = 0, link: str | None = None) -> Deadline:
+    """The deadline that looks after one device, and knows over which link it was last heard."""
+    body = {"silent": False, "since": since, "gone": 0, "link": link}
     return Deadline(key=f"silence/{subject}", due_at=due, kind=DeadlineKind.SILENCE, body=body)
 
 

@@ -62,6 +62,8 @@ class Memory:
         self.armed: set[str] = set()
         self.silent: set[str] = set()
         """Devices reported silent, so that the first word from one is noticed at once."""
+        self.links: dict[str, str | None] = {}
+        """Over which link a device was last heard, as its silence deadline knows it."""
         self.known: dict[str, bool] = {}
         """Whether there is a record, by reference."""
         self.views = Views()
@@ -151,6 +153,9 @@ class Work:
         self.directory = Directory(tx, now, self.memory.views)
         self.derived: list[Signal] = []
         self.armed: set[str] = set()
+        self.link: str | None = None
+        """The link over which the signals at hand have come, if it is one that can be down."""
+        self.linked: dict[str, str | None] = {}
         self.noted: dict[str, Instant] = {}
         """What memory learns only when the transaction has been committed."""
         self.files: dict[str, CaseFile] = {}
@@ -158,6 +163,7 @@ class Work:
     def committed(self) -> None:
         """The transaction is durable: what it did is remembered as done."""
         self.memory.armed |= self.armed
+        self.memory.links |= self.linked
         if self.noted:
             heard = self.memory.heard.items()
             self.memory.heard = {key: at for key, at in heard if self.noted.get(key) != at}
