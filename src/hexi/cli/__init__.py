@@ -28,9 +28,12 @@ ROOMS = {
     "quarantine": ("quarantine",),
     "access": ("account", "token"),
     "erase": ("erase",),
+    "archive": ("archive",),
+    "query": ("query",),
     "configuration": ("settings",),
     "doctor": ("doctor",),
     "drill": ("drill",),
+    "report": ("report",),
 }
 """Which module of this room has which commands."""
 
