@@ -202,12 +202,12 @@ def _bring_in(folder: Path, url: str) -> None:
 
 
 @contextmanager
-def holding(data_dir: Path) -> Iterator[None]:
-    """Keep a data folder to this process; BackupError when another one has it."""
+def holding(data_dir: Path, *, shared: bool = False) -> Iterator[None]:
+    """Keep a data folder to this process, or to those that share it; BackupError when another one has it."""
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / LOCK).open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BackupError(f"another process of hexi is using {data_dir}") from None
         yield

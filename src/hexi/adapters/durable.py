@@ -16,6 +16,19 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def create_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, unless there is one: of several who try, one succeeds."""
+    draft = path.with_name(f".{path.name}-{os.getpid()}")
+    write_private(draft, content)
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        return
+    finally:
+        draft.unlink()
+    sync(path.parent)
+
+
 def write_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read; it has its name only when all of it is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)

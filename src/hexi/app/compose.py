@@ -12,22 +12,24 @@ from typing import NamedTuple, Protocol
 
 from hexi import __version__
 from hexi.adapters.channels import OpenChannel, WaysOut
-from hexi.adapters.clock import SystemClock
-from hexi.adapters.durable import write_private
+from hexi.adapters.clock import DatabaseClock, SystemClock
+from hexi.adapters.durable import create_private
 from hexi.adapters.files import FileStore
 from hexi.adapters.geo import read_index
 from hexi.adapters.metrics import Metrics
 from hexi.adapters.packs.load import Loaded, load_packs
 from hexi.adapters.sql import SqlStore, open_store
+from hexi.adapters.sql.pulse import measure
 from hexi.app import drill
 from hexi.app.archiver import Archiver
 from hexi.app.brokers import Brokers
 from hexi.app.days import DayKeeper
 from hexi.app.drill import Outside
 from hexi.app.gauges import connect_gauges
+from hexi.app.member import Member, this_process
 from hexi.app.ping import Ping
-from hexi.app.roles import ALL_ROLES, Role
-from hexi.app.upkeep import Upkeep
+from hexi.app.roles import ALL_ROLES, Role, in_order
+from hexi.app.upkeep import Renewal, Upkeep
 from hexi.app.watcher import MetricsWatcher
 from hexi.kernel.clock import Clock
 from hexi.kernel.ports import StoreError
@@ -39,6 +41,7 @@ from hexi.spine.links import Links
 from hexi.spine.platform import Platform
 from hexi.spine.senders import Senders
 from hexi.spine.spine import Spine
+from hexi.spine.work import Share
 
 _INBOX = ChannelSettings(use="inbox")
 _ALWAYS = ("app", "desk")
@@ -48,10 +51,11 @@ _IN_A_DEMO = ("app", "call", "sms", "desk", "mail", "group")
 
 
 class Manner(NamedTuple):
-    """How this process runs: as a demo or not, and which of the platform's jobs are its own."""
+    """How this process runs: as a demo or not, which of the platform's jobs are its own, or only stand by."""
 
     demo: bool = False
     roles: AbstractSet[Role] = ALL_ROLES
+    standby: bool = False
 
 
 _WHOLE = Manner()
@@ -79,10 +83,9 @@ class App:
         self._ways = WaysOut(told, _secret_of(settings), clock)
         drill.divert(self._ways.channels, Outside(told, _secret_of(settings), clock, store), settings.drill)
         secret = _secret(settings)
-        catalogue = loaded.catalogue()
         with store.read() as tx:
             locator = read_index(tx)
-        spine = Spine(store, clock, catalogue, locator, random.SystemRandom())
+        spine = Spine(store, clock, loaded.catalogue(), locator, random.SystemRandom())
         hub = Hub()
         links = Links(secret, settings.address)
         watcher = MetricsWatcher(self.metrics)
@@ -104,16 +107,46 @@ class App:
             version=__version__,
         )
         self.roles = manner.roles
-        self._services: list[tuple[Role, Service]] = [
+        self.member = self._membership(clock, manner)
+        """This process among others; None when it is alone."""
+        self._services: list[tuple[Role | None, Service]] = [
+            (None, Renewal(self.platform, loaded, settings)),
             (Role.CLOCK, Upkeep(self.platform, loaded, settings)),
             (Role.INTAKE, Brokers(self.platform, settings, self.metrics)),
             (Role.CLOCK, Ping(self.platform, settings.watch, self.metrics)),
             (Role.CLOCK, DayKeeper(store.days)),
             (Role.CLOCK, Archiver(self.platform, settings)),
         ]
-        """What runs beside the writer, each where its role is played."""
+        """What runs beside the writer, each where its role is played; without a role: in every process."""
         connect_gauges(self.metrics, self.platform, settings)
-        self._running: list[asyncio.Task[None]] = []
+        self._running: dict[int, asyncio.Task[None]] = {}
+
+    def _membership(self, clock: Clock, manner: Manner) -> Member | None:
+        """Among several processes nothing is done before this one is known to be there."""
+        if not isinstance(clock, DatabaseClock):
+            return None
+        secret, roles = self.platform.secret, in_order(manner.roles)
+        me = this_process(roles, secret, clock.now(), standby=manner.standby, version=__version__)
+        self.platform.spine.use(share=Share(name=me.id, ticks=False, sends=False, rests=True))
+        return Member(self.platform, self.store, clock, me, self._play)
+
+    def _play(self, roles: Sequence[str]) -> None:
+        """From now on do the work of these roles, and no other."""
+        playing = frozenset(map(Role, roles))
+        share = Share(
+            name=self.member.name if self.member else None,
+            ticks=Role.CLOCK in playing,
+            sends=Role.SENDERS in playing,
+            rests=not playing,
+        )
+        self.platform.spine.use(share=share)
+        self.platform.intake.recall()
+        for number, (role, service) in enumerate(self._services):
+            wanted = role is None or role in playing
+            if wanted and number not in self._running:
+                self._running[number] = asyncio.create_task(service.run())
+            elif not wanted and number in self._running:
+                self._running.pop(number).cancel()
 
     def _hand(self, notices: Sequence[Notice]) -> None:
         self.senders.hand(notices)
@@ -140,17 +173,25 @@ class App:
         )
         await self.platform.intake.start()
         await self.senders.run()
-        services = [service for role, service in self._services if role in self.roles]
-        self._running = [asyncio.create_task(service.run()) for service in services]
+        if self.member is None:
+            self._play(in_order(self.roles))
+            return
+        try:
+            await self.member.join()
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Commit and send what is on its way, then let go. Nothing owed is lost: it is in the outbox."""
-        for task in self._running:
+        for task in self._running.values():
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
         self.platform.hub.close()
         await self.senders.stop()
         await self.platform.intake.stop()
+        if self.member:
+            await self.member.leave()
         await self._ways.close()
         self.store.close()
 
@@ -160,7 +201,18 @@ def open_app(settings: Settings, manner: Manner = _WHOLE, clock: Clock | None = 
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     loaded = load_packs(settings.packs)
     store = open_store(settings.database_url(), loaded.catalogue().record_kinds)
-    return App(settings, store, loaded, clock or SystemClock(), manner)
+    return App(settings, store, loaded, clock or _clock(store), manner)
+
+
+def _clock(store: SqlStore) -> Clock:
+    """Where several processes may work together, the database's clock is everybody's."""
+    if store.dialect == "sqlite":
+        return SystemClock()
+    clock = DatabaseClock()
+    with store.alone() as tx:
+        for _ in range(3):
+            measure(tx, clock)
+    return clock
 
 
 def _channels(settings: Settings, *, demo: bool) -> dict[str, ChannelSettings]:
@@ -186,5 +238,5 @@ def _secret(settings: Settings) -> str:
         return read_secret(settings.secret_file)
     path = settings.data_dir / "secret"
     if not path.exists():
-        write_private(path, f"{secrets.token_urlsafe(32)}\n".encode())
+        create_private(path, f"{secrets.token_urlsafe(32)}\n".encode())
     return read_secret(path)

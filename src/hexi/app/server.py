@@ -13,7 +13,8 @@ import uvicorn
 from hexi.app.compose import App
 from hexi.app.notify import announce, tell
 from hexi.app.protocol import BoundedProtocol, Bounds
-from hexi.web.site import build_site
+from hexi.app.roles import Role
+from hexi.web.site import Doors, build_site
 
 GRACE = 10
 """Seconds that open requests are given when the platform stops."""
@@ -37,7 +38,8 @@ class _Server(uvicorn.Server):
 async def serve(app: App, ready: Ready) -> None:
     """Start, call ``ready`` with the address once it answers, and go on until SIGINT or SIGTERM."""
     settings = app.settings
-    site = build_site(app.platform, settings, app.metrics)
+    doors = Doors(people=Role.WEB in app.roles, signals=Role.INTAKE in app.roles)
+    site = build_site(app.platform, settings, app.metrics, doors)
     connections = None if settings.tls_proxy else settings.limits.connections
     server = _Server(
         uvicorn.Config(

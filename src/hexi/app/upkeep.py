@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from hexi.adapters.clock import SystemClock
+from hexi.adapters.clock import DatabaseClock, SystemClock
 from hexi.adapters.geo import PlaceIndex, read_index
 from hexi.adapters.packs.folder import IN_FORCE, digest, stamp
 from hexi.adapters.packs.load import Loaded, reload
@@ -35,11 +35,13 @@ LAST_TIME = "clock.last"
 FORGET_EVERY = 300
 """Rounds between looks for what is long past."""
 
+Look = Callable[[], Awaitable[None]]
+
 _log = structlog.get_logger("hexi.upkeep")
 
 
 class Upkeep:
-    """Scenario files, the map, the clock, the disk, and what is long past."""
+    """The clock, the disk, and what is long past: once for the whole platform."""
 
     def __init__(self, platform: Platform, loaded: Loaded, settings: Settings) -> None:
         self._platform = platform
@@ -53,12 +55,14 @@ class Upkeep:
 
     async def run(self) -> None:
         """Look after everything until cancelled; one look that fails does not stop the others."""
-        looks = (self._packs, self._map, self._clock, self._disk, self._forget)
         while True:
-            for look in looks:
+            for look in self._looks():
                 await self._guarded(look)
             self._rounds += 1
             await asyncio.sleep(EVERY)
+
+    def _looks(self) -> tuple[Look, ...]:
+        return (self._clock, self._disk, self._forget)
 
     async def _guarded(self, look: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -111,7 +115,7 @@ class Upkeep:
     async def _clock(self) -> None:
         """A step of the wall clock, while we run or while we did not, is a technical case."""
         clock = self._platform.clock
-        step = clock.step() if isinstance(clock, SystemClock) else 0
+        step = clock.step() if isinstance(clock, SystemClock | DatabaseClock) else 0
         if abs(step - self._step) > STEP_LIMIT:
             await self._report("tech.clock_step", "wall", milliseconds=step - self._step)
             self._step = step
@@ -151,7 +155,9 @@ class Upkeep:
             pass
 
     async def _report(self, kind: str, about: str, **data: object) -> None:
-        """The platform's own trouble is a signal like any other."""
+        """The platform's own trouble is a signal like any other; of many processes one tells it."""
+        if not self._platform.spine.share.ticks:
+            return
         now = self._platform.clock.now()
         signal = Signal(
             id=f"{kind}/{about}/{now}",
@@ -162,3 +168,10 @@ class Upkeep:
             data={"about": about, **data},
         )
         await self._platform.intake.submit([signal])
+
+
+class Renewal(Upkeep):
+    """Scenario files and the map: in every process, so that all of them work by the same."""
+
+    def _looks(self) -> tuple[Look, ...]:
+        return (self._packs, self._map)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +14,9 @@ import uvloop
 
 from hexi.adapters.backup import BackupError, holding
 from hexi.adapters.logs import set_up_logs
-from hexi.app.compose import App, open_app
+from hexi.app.compose import App, Manner, open_app
 from hexi.app.demo import Demo, Fault, Plan
+from hexi.app.roles import ALL_ROLES, Role, in_order
 from hexi.app.server import serve as run_server
 from hexi.cli import common
 from hexi.kernel.text import Text
@@ -32,23 +34,47 @@ def register(app: typer.Typer) -> None:
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; else listen.host.")] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port to listen on; else listen.port.")
+        int | None,
+        typer.Option(min=0, max=65535, help="Port to listen on; else listen.port, or that of the role."),
     ] = None,
+    role: Annotated[
+        list[Role] | None,
+        typer.Option(help="What this process does; may be given several times. Else everything."),
+    ] = None,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Play these roles only while no other process does.")
+    ] = False,
 ) -> None:
     """Run the platform on its own settings until it is stopped. Everyone has to log in."""
-    settings = _listening(common.settings(), host, port)
+    told = common.settings()
+    roles = frozenset(role or ALL_ROLES)
+    alone = told.database_url().startswith("sqlite")
+    if alone and (roles != ALL_ROLES or standby):
+        raise common.Fault(
+            "SQLite 只能由一个进程承担全部角色；要分成多个进程请设置 database.url（PostgreSQL）",
+            "on SQLite one process plays all roles; set database.url to a PostgreSQL to have several",
+        )
+    settings = _listening(told, host, _port_of(told, roles) if port is None else port)
     refused = refuse_exposure(settings)
     if refused:
         zh, _, en = refused.partition(" / ")
         raise common.Fault(zh, en)
     set_up_logs(settings.log.level, settings.log.form)
     try:
-        with holding(settings.data_dir):
-            app = open_app(settings)
+        with holding(settings.data_dir, shared=not alone):
+            app = open_app(settings, Manner(roles=roles, standby=standby))
             _remind(app)
             uvloop.run(_serve(app))
     except BackupError as error:
         raise common.Fault(f"数据目录正被使用：{settings.data_dir}", str(error), common.FAILED) from error
+
+
+def _port_of(settings: Settings, roles: AbstractSet[Role]) -> int:
+    """The port of a process: that of the screens, else of the first of its roles that has one."""
+    if Role.WEB in roles:
+        return settings.listen.port
+    ports: list[int] = [getattr(settings.listen.ports, role) for role in in_order(roles)]
+    return ports[0]
 
 
 def demo(
@@ -119,6 +145,9 @@ async def _serve(app: App) -> None:
 
 
 def _remind(app: App) -> None:
+    """Whoever opens the screens has to log in."""
+    if Role.WEB not in app.roles:
+        return
     with app.store.read() as tx:
         ready = any(account.role == "admin" and account.active for account in tx.access.accounts())
     if not ready:

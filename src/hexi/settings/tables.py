@@ -16,6 +16,14 @@ from hexi.settings.watch import Watch
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
+class Ports(Table, frozen=True):
+    """Where a process without screens listens, by the first of its roles in this order."""
+
+    intake: Port = 8701
+    clock: Port = 8702
+    senders: Port = 8703
+
+
 class Listen(Table, frozen=True):
     """Where the platform listens."""
 
@@ -23,6 +31,7 @@ class Listen(Table, frozen=True):
     port: Port = 8700
     tls_cert: Annotated[Path | None, Meta(description="PEM certificate chain, to speak HTTPS itself.")] = None
     tls_key: Annotated[Path | None, Meta(description="PEM private key of tls_cert.")] = None
+    ports: Ports = Ports()
 
 
 class Database(Table, frozen=True):

@@ -88,8 +88,8 @@ class SqlStore:
         """A PostgreSQL connection of one's own outside the pool; each statement is a transaction."""
         with in_our_words(self._writing):
             borrowed = self._writing.raw_connection()
-            borrowed.detach()
         driver: Any = borrowed.driver_connection
+        borrowed.detach()
         driver.autocommit = True
         try:
             yield SqlTransaction(Link(driver, self._book), self._fields, writing=True)

@@ -21,7 +21,7 @@ from hexi.connectors.asgi import (
     bearer_of,
     read_headers,
 )
-from hexi.connectors.http import PATH, SignalDoor
+from hexi.connectors.http import PATH
 from hexi.connectors.problem import ProblemError
 from hexi.connectors.tokens import DRILL, Tokens
 from hexi.kernel.access import Token
@@ -61,7 +61,7 @@ class Gate:
         self,
         site: App,
         platform: Platform,
-        door: SignalDoor,
+        door: App,
         sessions: Sessions,
         answered: Answered | None = None,
     ) -> None:

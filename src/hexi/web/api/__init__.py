@@ -56,3 +56,13 @@ def routes() -> list[Any]:
         *drills.ROUTES,
     ]
     return [Router(PATH, route_handlers=[cases_router, indicator_router, *rest]), *health.ROUTES]
+
+
+def machine_routes() -> list[Any]:
+    """What a process mounts that takes signals and shows nothing: the answers of gateways, and its health."""
+    return [Router(PATH, route_handlers=[*replies.ROUTES]), *health.ROUTES]
+
+
+def health_routes() -> list[Any]:
+    """What every process mounts."""
+    return [*health.ROUTES]

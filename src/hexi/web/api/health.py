@@ -40,6 +40,8 @@ def _trouble(platform: Platform) -> str | None:
     ticked = platform.intake.last_tick
     if ticked is None or platform.clock.now() - ticked > STALE:
         return "deadlines are not watched"
+    if platform.spine.share.rests:
+        return "stands by"
     return None
 
 
