@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Route, expect
 from tests.web.screens_world import HERO, Watch, World, chromium, playing, rows_of, running, until
 
 pytestmark = pytest.mark.browser
@@ -206,11 +206,27 @@ def test_many_tabs_share_one_stream(world: World, context: BrowserContext) -> No
 
 
 def test_without_a_shared_worker_each_page_listens_itself(world: World, page: Page) -> None:
+    """The page's own stream is awaited: listeners of an earlier test may still be counted."""
     page.add_init_script("delete window.SharedWorker")
-    page.goto("/desk")
-    until(lambda: world.app.platform.hub.listeners >= 1)
+    with page.expect_response("**/api/v1/changes"):
+        page.goto("/desk")
     case = call(world)
-    expect(page.locator(f'#queue-list a[data-case="{case}"]')).to_be_visible()
+    expect(page.locator(f'#queue-list a[data-case="{case}"]')).to_be_visible(timeout=20_000)
+
+
+def test_a_case_that_comes_while_the_page_is_still_loading_is_shown(world: World, page: Page) -> None:
+    """Nothing tells of it on the line, which opens only afterwards: the page looks anew when it does."""
+    cases: list[str] = []
+
+    def late(route: Route) -> None:
+        cases.append(call(world))
+        route.continue_()
+
+    page.add_init_script("delete window.SharedWorker")
+    page.route("**/api/v1/changes", late)
+    with page.expect_response("**/api/v1/changes"):
+        page.goto("/desk")
+    expect(page.locator(f'#queue-list a[data-case="{cases[0]}"]')).to_be_visible(timeout=20_000)
 
 
 def test_the_siren_rings_until_somebody_opens_the_case(world: World, page: Page) -> None:

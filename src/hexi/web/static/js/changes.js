@@ -1,9 +1,11 @@
 // Live changes: through the shared worker, or straight from the server where there is none.
 const QUIET_AFTER = 5_000;
 let lostAt = 0;
+let caughtUp = false;
 
 /**
- * Calls back for every changed case; `onBack` when the line returns, for whatever was missed meanwhile.
+ * Calls back for every changed case; `onBack` when the line opens or returns, for whatever was missed
+ * since the page was drawn or while the line was down.
  * @param {(change: {case: string, version: number}) => void} onChange
  * @param {() => void} onBack
  */
@@ -28,8 +30,9 @@ export function watch(onChange, onBack) {
 /** @param {boolean} live @param {() => void} onBack */
 function noteLive(live, onBack) {
   if (!live) lostAt ||= Date.now();
-  if (live && lostAt) {
+  if (live && (lostAt || !caughtUp)) {
     lostAt = 0;
+    caughtUp = true;
     onBack();
   }
   showAge();
