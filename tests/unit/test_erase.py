@@ -115,3 +115,12 @@ def test_who_erased_is_logged_and_who_still_names_the_person_is_told(world):
         assert [(k.by, k.what) for k in tx.access.looks("person:W1", 9)] == [("user:amy", "erased")]
     with pytest.raises(KeyError):
         erase(world, "nobody")
+
+
+def test_the_archive_is_told_of_everything_that_was_erased(world):
+    case_id = closed_case(world)
+    erase(world)
+    with world.store.read() as tx:
+        told = {(e.subject, e.until) for e in tx.archive.erasures()}
+    subjects = ("person:E1", "device:D1", "device:D2", f"case:{case_id}")
+    assert told == {(subject, world.clock.now()) for subject in subjects}

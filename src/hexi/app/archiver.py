@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from threading import Event
 
 import structlog
@@ -10,6 +11,7 @@ import structlog
 from hexi.adapters.archive.plan import NotOursError, Plan, Report
 from hexi.kernel.catalogue import Catalogue
 from hexi.kernel.clock import Duration
+from hexi.kernel.ports import StoreError
 from hexi.kernel.signal import Signal
 from hexi.settings import Settings
 from hexi.spine.platform import Platform
@@ -68,9 +70,12 @@ class Archiver:
                 await self.round()
             except NotOursError:
                 _log.debug("another process works on the archive")
-            except Exception:  # noqa: BLE001 -- the next round tries again
+            except StoreError as error:
+                _log.warning("the archive waits for the store", why=error.kind)
+            except Exception as error:  # noqa: BLE001 -- the next round tries again
                 _log.exception("the archive could not be worked on")
-                await self._tell_stopped("see the log")
+                with suppress(StoreError):
+                    await self._tell_stopped(type(error).__name__)
             await asyncio.sleep(EVERY)
 
     async def round(self) -> None:
