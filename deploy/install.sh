@@ -9,16 +9,19 @@ prefix=/opt/hexi
 config=${HEXI_CONFIG:-/etc/hexi/hexi.toml}
 user=
 python=
+patience=30
 action=install
 
 usage() {
   cat <<'HELP'
-install.sh [--prefix DIR] [--config FILE] [--user NAME] [--python PYTHON] [--rollback | --restore]
+install.sh [--prefix DIR] [--config FILE] [--user NAME] [--python PYTHON] [--patience N]
+           [--rollback | --restore]
 
   --prefix DIR     where versions are kept; /opt/hexi
   --config FILE    the settings of the installation; HEXI_CONFIG, else /etc/hexi/hexi.toml
   --user NAME      who owns the data; hexi when there is such a user, else whoever runs this
   --python PYTHON  the interpreter to build upon; else the first on PATH that fits
+  --patience N     seconds that a platform which is not a systemd unit is given to be stopped; 30
   --rollback       back to the version before; what was taken since the upgrade is kept
   --restore        back to the version before with the backup made then; what came since is put aside
 HELP
@@ -36,6 +39,7 @@ while [ $# -gt 0 ]; do
     --config) config=$2 && shift ;;
     --user) user=$2 && shift ;;
     --python) python=$2 && shift ;;
+    --patience) patience=$2 && shift ;;
     --rollback | --restore) action=${1#--} ;;
     -h | --help) usage && exit 0 ;;
     *) usage >&2 && exit 2 ;;
@@ -80,7 +84,7 @@ build() {
   "$python" -m venv --without-pip "$new"
   run_pip --require-hashes -r "$here/requirements.txt"
   run_pip --no-deps "$here"/wheels/hexi-"$version"-*.whl
-  "$new/bin/python" -m compileall -q -j 0 "$new/lib" >/dev/null || true # a few files are for other Pythons
+  "$new/bin/python" -m compileall -q -j 0 -x '/(tests|testing|faker)/' "$new/lib" >/dev/null || true
   (cd / && "$new/bin/hexi" --version && "$new/bin/hexi" check) >/dev/null ||
     die "新版本不能运行" "the new version does not run"
   cp "$here/install.sh" "$here/MANIFEST" "$new/"
@@ -139,7 +143,7 @@ stop() {
   fi
   data=$(hexi_of "$1" settings | sed -n 's/^data_dir = "\(.*\)"$/\1/p')
   if [ -e "$data/lock" ] && command -v flock >/dev/null; then
-    flock --wait 30 "$data/lock" true ||
+    flock --wait "$patience" "$data/lock" true ||
       die "平台仍在运行：请先停止它，再运行一次" "the platform is still running: stop it, then run this again"
   fi
 }
@@ -175,7 +179,7 @@ go_back() {
   if [ "$1" = restore ]; then
     hexi_of "$old" restore "$(field backup "$prefix/rollback")" --force
   else
-    hexi_of "$newest" migrate --to "$(field schema "$prefix/rollback")"
+    hexi_of "$newest" migrate run --to "$(field schema "$prefix/rollback")"
   fi
   switch_to "$old"
   rm -f "$prefix/rollback"
@@ -185,7 +189,7 @@ go_back() {
 
 arrive() {
   if [ -e "$config" ]; then
-    hexi_of "$version" migrate
+    hexi_of "$version" migrate run
   fi
   start
   say "正在使用 $version：$prefix/current/bin/hexi" "$version is in use: $prefix/current/bin/hexi"
