@@ -11,9 +11,7 @@ import gzip
 import hashlib
 import io
 import os
-import shutil
 import sqlite3
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
@@ -23,6 +21,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy.engine import make_url
 
+from hexi.adapters.sql import pgtools
 from hexi.adapters.sql.backup import BackupError, backup
 from hexi.adapters.sql.backup import restore as restore_sqlite
 
@@ -69,33 +68,12 @@ def _copy_database(url: str, folder: Path) -> Path:
     if _is_sqlite(url):
         backup(url, folder / DATABASE)
         return folder / DATABASE
-    _postgresql_tool("pg_dump", url, "--format=custom", "--no-owner", f"--file={folder / DUMP}")
+    pgtools.dump(url, folder / DUMP)
     return folder / DUMP
 
 
 def _is_sqlite(url: str) -> bool:
     return make_url(url).get_backend_name() == "sqlite"
-
-
-def _postgresql_tool(name: str, url: str, *arguments: str) -> None:
-    """Run one of PostgreSQL's own programs; the address travels in the environment, not in argv."""
-    program = shutil.which(name)
-    if program is None:
-        raise BackupError(f"{name} is not installed; it is needed to copy a PostgreSQL database")
-    address = make_url(url)
-    told = {
-        "PGHOST": address.host or str(address.query.get("host", "")),
-        "PGPORT": str(address.port or ""),
-        "PGUSER": address.username or "",
-        "PGPASSWORD": str(address.password or ""),
-        "PGDATABASE": address.database or "",
-    }
-    environment = os.environ | {key: value for key, value in told.items() if value}
-    done = subprocess.run(  # noqa: S603 -- a program found on the path, arguments of ours
-        [program, *arguments], env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise BackupError(f"{name}: {done.stderr.strip().splitlines()[-1] if done.stderr else 'failed'}")
 
 
 def _others(data_dir: Path) -> Iterator[Path]:
@@ -196,8 +174,7 @@ def _bring_in(folder: Path, url: str) -> None:
         restore_sqlite(url, folder / DATABASE)
         (folder / DATABASE).unlink()
         return
-    told = ("--no-owner", "--single-transaction", f"--dbname={make_url(url).database or ''}")
-    _postgresql_tool("pg_restore", url, *told, str(dump))
+    pgtools.restore(url, dump)
     dump.unlink()
 
 

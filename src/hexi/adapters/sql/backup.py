@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from hexi.adapters.durable import sync
-from hexi.adapters.sql.schema import SCHEMA
+from hexi.adapters.sql.schema import COMPATIBLE_NAME, SCHEMA, Standing
 
 
 class BackupError(Exception):
@@ -19,7 +19,7 @@ class BackupError(Exception):
 def backup(url: str, to: Path) -> None:
     """Copy a SQLite database, also while it is being written, to one file that appears when it is whole.
 
-    BackupError for PostgreSQL (use ``pg_dump``) and when the copy fails. Evidence files are a
+    BackupError for PostgreSQL (see ``pgtools``) and when the copy fails. Evidence files are a
     folder of their own: copy it after the database, so that no case names a missing file.
     """
     source = _file_of(url)
@@ -88,9 +88,10 @@ def _check(source: Path) -> None:
         with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as copy:
             state = copy.execute("PRAGMA quick_check").fetchone()[0]
             version = copy.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+            least = copy.execute("SELECT value FROM setting WHERE name = ?", (COMPATIBLE_NAME,)).fetchone()
     except (sqlite3.Error, TypeError) as error:
         raise BackupError(f"{source} is not a database of hexi: {error}") from error
     if state != "ok":
         raise BackupError(f"{source} is damaged: {state}")
-    if version > SCHEMA:
+    if not (version <= SCHEMA or Standing(version, least and least[0]).usable):
         raise BackupError(f"{source} is at schema {version}, newer than this build's {SCHEMA}")
