@@ -22,6 +22,7 @@ from hexi.adapters.packs.load import Manifest
 from hexi.kernel.record import RecordKind
 from hexi.kernel.scenario import parse_scenario
 from hexi.settings import Settings, load_settings
+from hexi.spine.drill_plan import parse_plan
 
 PATIENCE = 120
 LIVE = re.compile(r"(127\.0\.0\.1|localhost):8700")
@@ -194,6 +195,8 @@ def _load(table, text, folder):
         load_settings(path, {})
     elif {"event", "expect", "record", "day", "start", "at"} & set(table):
         return  # a day; hexi day plays those of the packs
+    elif "cast" in table:
+        parse_plan(table)
     elif "field" in table:
         msgspec.convert({"id": "x", "title": LEAST["title"]} | table, RecordKind)
     elif {"owner", "needs", "kinds"} & set(table):

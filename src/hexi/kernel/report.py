@@ -65,7 +65,7 @@ PROMISES = (
         target=0.95,
     ),
 )
-"""Targets of the first two: 97.5 % and 99 %, as the UK's TEC Quality standard for alarm centres asks."""
+"""Targets of the first two: 97.5 % and 99 %, TSA's for alarm centres, as in the pack of elder care."""
 
 
 class Owed(msgspec.Struct, frozen=True, kw_only=True):
