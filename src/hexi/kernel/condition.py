@@ -57,11 +57,6 @@ class Condition:
         return Verdict(holds=True, error=f"gives {type(result).__name__}, not true or false")
 
 
-def prepare(values: Mapping[str, Any]) -> cel.Context:
-    """Values converted once, for many conditions to be judged over."""
-    return cel.Context(variables=dict(values))
-
-
 def unknown_names(condition: Condition, allowed: frozenset[str]) -> list[str]:
     """Names the condition uses that will not be there; comprehension variables pass with one letter."""
     return sorted(name for name in condition.names - allowed if len(name) > 1)

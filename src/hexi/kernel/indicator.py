@@ -11,7 +11,7 @@ import msgspec
 
 from hexi.kernel.case import Case
 from hexi.kernel.clock import local_day
-from hexi.kernel.condition import Condition, prepare
+from hexi.kernel.condition import Condition
 from hexi.kernel.scenario import IndicatorRule
 from hexi.kernel.text import Text
 
@@ -118,13 +118,16 @@ def case_values(case: Case) -> dict[str, Any]:
 class Seen:
     """A case as its indicators see it, made ready once for all of their conditions."""
 
-    __slots__ = ("case", "context", "day", "values")
+    __slots__ = ("case", "day", "values")
 
     def __init__(self, case: Case) -> None:
         self.case = case
         self.day = local_day(case.opened_at)
         self.values = case_values(case)
-        self.context = prepare(self.values)
+
+
+MOST_VERDICTS = 1_000
+"""Verdicts remembered by a meter; beyond it all are made anew."""
 
 
 class Meter:
@@ -133,6 +136,9 @@ class Meter:
     def __init__(self, indicator: Indicator) -> None:
         self.indicator = indicator
         self._where = Condition(indicator.rule.where) if indicator.rule.where else None
+        self._names = sorted(self._where.names & CASE_NAMES) if self._where else []
+        self._verdicts: dict[tuple[Any, ...], int] = {}
+        """A condition says the same of the same values: most cases differ in none that one asks for."""
 
     def measure(self, seen: Seen) -> Measure:
         """The part of a case that the indicator covers, on the day it was opened."""
@@ -157,10 +163,19 @@ class Meter:
             return (None, None) if span is None else (1, span.total_seconds())
         if self._where is None:
             return 1, None
-        missing = (self._where.names & CASE_NAMES) - values.keys()
+        missing = [name for name in self._names if name not in values]
         if missing:
             return (0 if any(_overdue(case, name) for name in missing) else None), None
-        return int(self._where.judge(seen.context).holds), None
+        return self._holds(self._where, tuple([values[name] for name in self._names])), None
+
+    def _holds(self, where: Condition, given: tuple[Any, ...]) -> int:
+        verdict = self._verdicts.get(given)
+        if verdict is None:
+            if len(self._verdicts) >= MOST_VERDICTS:
+                self._verdicts.clear()
+            verdict = int(where.judge(dict(zip(self._names, given, strict=True))).holds)
+            self._verdicts[given] = verdict
+        return verdict
 
 
 def _overdue(case: Case, name: str) -> bool:

@@ -186,12 +186,8 @@ def notice_id(case_id: str, step: str, recipient: str, address: Address) -> str:
     return f"{case_id}-{blake2b(said.encode(), digest_size=6).hexdigest()}"
 
 
-def receive(work: Work, receipt: Receipt) -> None:
+def receive(work: Work, file: CaseFile, notice: Notice, receipt: Receipt) -> None:
     """A channel reports: a rung climbed, or an attempt that failed."""
-    notice = work.tx.notices.get(receipt.notice_id)
-    file = work.case(notice.case_id) if notice else None
-    if notice is None or file is None:
-        return
     if receipt.rung:
         _climbed(work, file, notice, receipt)
     elif notice.state in {NoticeState.WAITING, NoticeState.HANDED}:

@@ -366,7 +366,7 @@ def _receive(work: Work, receipt: Receipt) -> None:
     if notice is None or file is None:
         return
     failed_before = notice.state is NoticeState.FAILED
-    notify.receive(work, receipt)
+    notify.receive(work, file, notice, receipt)
     if notice.step == QUESTION and file.case.asked == "waiting":
         ask.heard(work, file, notice, receipt)
     elif receipt.error and not failed_before:
