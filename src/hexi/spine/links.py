@@ -6,7 +6,8 @@ from hashlib import sha256
 from typing import Literal
 
 import msgspec
-from itsdangerous import BadData, URLSafeSerializer
+from itsdangerous import BadData, Signer, URLSafeSerializer
+from itsdangerous.encoding import base64_encode
 
 from hexi.kernel.clock import DAY, Duration, Instant
 
@@ -46,11 +47,15 @@ class Links:
         self._serializer = URLSafeSerializer(
             secret, salt="hexi.link", signer_kwargs={"digest_method": sha256, "key_derivation": "hmac"}
         )
+        key = self._serializer.make_signer().derive_key()
+        self._signer = Signer(key, digest_method=sha256, key_derivation="none")
+        """Signs as the serializer does, with the key derived once: every notice of a burst needs a link."""
 
     def sign(self, notice_id: str, case_id: str, recipient: str, role: str, expires: Instant) -> str:
         """The address at which one recipient answers one notice, until an instant."""
-        token = self._serializer.dumps([notice_id, case_id, recipient, role, expires])
-        return f"{self.base_url}/r/{token if isinstance(token, str) else token.decode()}"
+        claim = msgspec.json.encode([notice_id, case_id, recipient, role, expires])
+        token = self._signer.sign(base64_encode(claim)).decode()
+        return f"{self.base_url}/r/{token}"
 
     def read(self, token: str, now: Instant) -> LinkClaim:
         """What a token claims; BadLinkError when it was not made here or its time is over."""
