@@ -12,6 +12,7 @@ import pytest
 from tests.contract.archive_world import START, archived, everywhere, hot, keep, plan_for, signals
 from tests.contract.make import a_signal
 
+from hexi.adapters.archive import folder as names
 from hexi.adapters.archive import move as moving
 from hexi.adapters.archive import tidy
 from hexi.adapters.archive.folder import is_whole, sum_of
@@ -273,6 +274,20 @@ def test_what_a_killed_process_left_is_swept(store: SqlStore, tmp_path: Path) ->
     assert work(plan).stopped is None
     assert everywhere(store, tmp_path) == ids(signals(2))
     assert [p.name for p in (tmp_path / "day=2026-01-01").iterdir()] == ["notes.txt"]
+
+
+def test_a_file_that_nobody_records_stays_while_its_signals_are_nowhere_else(
+    store: SqlStore, tmp_path: Path
+) -> None:
+    keep(store, signals(2))
+    plan = plan_for(store, tmp_path)
+    work(plan)
+    with store.write() as tx:
+        tx.archive.drop(tx.archive.turn(), [files_of(store)[0].name])
+    [lost] = names.strangers(tmp_path, files_of(store))
+    for _ in range(2):
+        assert work(plan).unknown == [str(lost.relative_to(tmp_path))]
+    assert lost.exists()
 
 
 def test_a_hot_window_of_nothing_keeps_everything_at_hand(store: SqlStore, tmp_path: Path) -> None:

@@ -90,6 +90,10 @@ class Archiver:
             raise
         if report.moved or report.gone:
             _log.info("archived", signals=report.moved, files=report.written, gone=report.gone)
+        if report.unknown:
+            _log.warning(
+                "files that nothing records hold signals that are nowhere else", files=report.unknown
+            )
         await self._tell_files(report)
         if report.stopped:
             await self._tell_stopped(report.stopped)

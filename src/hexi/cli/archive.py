@@ -85,6 +85,10 @@ def run_once(as_json: common.AsJson = False) -> None:
             f"moved {report.moved:,} signals, wrote {len(report.written)} files, "
             f"{len(report.gone)} replaced or expired",
         )
+    for name in report.unknown:
+        common.warn(
+            Text(zh=f"没有登记、信号别处也没有：{name}", en=f"not recorded, its signals nowhere else: {name}")
+        )
     if report.stopped:
         raise common.Fault(f"未完成：{report.stopped}", f"ended early: {report.stopped}", common.FAILED)
     _name_damaged(report)

@@ -2,7 +2,8 @@
 
 The data of a signal are split without loss: ``numbers`` holds its numbers by name, ``data`` the rest as
 JSON (texts, truths, whatever is nested, and whole numbers too long for a double). Signals are sorted by
-kind, subject and time: of the orders tried the smallest, and what most questions ask for.
+kind, subject and time. By kind and time alone they are smaller (``bench/archive.py``), but then one
+device's history is spread over all of a kind, and that history is what is looked up and erased.
 """
 
 from __future__ import annotations
@@ -156,6 +157,27 @@ def _told(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, int]:
         f"SELECT kind, count(*) FROM read_parquet({quoted(str(path))}) GROUP BY 1 ORDER BY 1"  # noqa: S608
     )
     return {kind: int(rows) for kind, rows in found.fetchall()}
+
+
+def is_elsewhere(path: Path, others: Sequence[Path], hot: Iterable[list[HotRow]], memory: int) -> bool:
+    """Whether every signal of a file is also in one of the other files or among some hot rows."""
+    with session(path.parent, memory) as connection:
+        connection.execute("CREATE TEMP TABLE known (source VARCHAR, id VARCHAR)")
+        for portion in hot:
+            fill(connection, "known", [row[:2] for row in portion])
+        for other in others:
+            connection.execute(f"INSERT INTO known SELECT source, id FROM {_of(other)}")  # noqa: S608
+        try:
+            found = connection.execute(
+                f"SELECT 1 FROM {_of(path)} ANTI JOIN known USING (source, id) LIMIT 1"  # noqa: S608
+            )
+        except duckdb.Error:
+            return False
+        return found.fetchone() is None
+
+
+def _of(path: Path) -> str:
+    return f"read_parquet({quoted(str(path))})"
 
 
 def holds(path: Path, erasures: Sequence[Erasure], memory: int) -> bool:

@@ -100,5 +100,7 @@ class Report(msgspec.Struct, kw_only=True):
     """Files whose checksum is wrong."""
     repaired: list[str] = []
     """Damaged files that are right again."""
+    unknown: list[str] = []
+    """Files that nothing records and whose signals are nowhere else; they are left as they are."""
     stopped: str | None = None
     """Why the round ended early."""

@@ -19,8 +19,12 @@ GRACE = 10 * MINUTE
 """A replaced file stays so long for the queries that began before."""
 
 
-def sweep(plan: Plan) -> None:
-    """Remove what a killed process left behind, and the files that are gone for good."""
+def sweep(plan: Plan, report: Report) -> None:
+    """Remove what a killed process left behind, and the files that are gone for good.
+
+    A file that nothing records is removed only when each of its signals is somewhere else too. After a
+    restore from an older backup it may be their only place: then it stays, and the report names it.
+    """
     now = plan.clock.now()
     with plan.store.read() as tx:
         turn, files = tx.archive.turn(), tx.archive.files()
@@ -31,9 +35,24 @@ def sweep(plan: Plan) -> None:
         with plan.store.write() as tx:
             tx.archive.drop(turn, [file.name for file in over])
         turn += 1
-    _remove(plan, turn, [*names.strangers(plan.folder, files)])
+    strangers = [path for path in names.strangers(plan.folder, files) if _is_spare(plan, path, files, report)]
+    _remove(plan, turn, strangers)
     tell(plan, {file.hour for file in over})
     names.remove_empty(plan.folder)
+
+
+def _is_spare(plan: Plan, path: Path, files: Sequence[ArchiveFile], report: Report) -> bool:
+    name = str(path.relative_to(plan.folder))
+    hour = names.hour_of(name)
+    if hour is None:
+        return True
+    others = [plan.folder / f.name for f in files if f.hour == hour and f.is_read]
+    with plan.store.read() as tx:
+        hot = tx.archive.hot(hour, hour + HOUR)
+        spare = parquet.is_elsewhere(path, others, hot, plan.settings.memory)
+    if not spare:
+        report.unknown.append(name)
+    return spare
 
 
 def _remove(plan: Plan, turn: int, strangers: Sequence[Path]) -> None:

@@ -22,7 +22,7 @@ def work(plan: Plan) -> Report:
     plan.folder.mkdir(parents=True, exist_ok=True)
     plan.keep_lease()
     try:
-        sweep(plan)
+        sweep(plan, report)
         if plan.settings.hot:
             move(plan, report)
         expire_and_erase(plan, report)
