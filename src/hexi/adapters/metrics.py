@@ -85,6 +85,10 @@ class Metrics:
             "tick": ("hexi_tick_age_seconds", "Since deadlines were last looked at, by a clock process."),
             "overdue": ("hexi_deadline_overdue_seconds", "For how long the oldest deadline has been due."),
             "backup": ("hexi_backup_age_seconds", "Age of the newest backup in watch.backups."),
+            "behind": ("hexi_archive_behind_seconds", "How long the oldest hot signal should be archived."),
+            "processes": ("hexi_processes_living", "Processes of the installation that are there."),
+            "standbys": ("hexi_standbys_living", "Those of them that stand by."),
+            "missing": ("hexi_roles_missing", "Roles that no process plays."),
         }
         self._asked = {key: self._gauge(*words) for key, words in told.items()}
         self._ends = self._gauge(
@@ -161,7 +165,7 @@ class Metrics:
         self._ends.labels(setting).set_function(seconds_left)
 
     def ask(self, **questions: Callable[[], float]) -> None:
-        """Ask these functions whenever the metrics are read: disk, step, tick, overdue, backup."""
+        """Ask these functions whenever the metrics are read: see ``_make_watch``."""
         for name, question in questions.items():
             self._asked[name].set_function(question)
 

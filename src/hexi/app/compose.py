@@ -118,7 +118,7 @@ class App:
             (Role.CLOCK, Archiver(self.platform, settings)),
         ]
         """What runs beside the writer, each where its role is played; without a role: in every process."""
-        connect_gauges(self.metrics, self.platform, settings)
+        connect_gauges(self.metrics, self.platform, store, settings)
         self._running: dict[int, asyncio.Task[None]] = {}
 
     def _membership(self, clock: Clock, manner: Manner) -> Member | None:

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from hexi.adapters.sql.health import attempts
+from hexi.adapters.sql.questions import attempts
 from hexi.app.roles import Role
 from hexi.cli.checks.base import Finding, Installation, Patient, error, ok, warning
 from hexi.kernel.clock import DAY, MINUTE, Instant

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hexi.adapters.backup import check_sqlite
-from hexi.adapters.sql.health import oldest_signal, overdue, stands_at
+from hexi.adapters.sql.moved import MovedError
+from hexi.adapters.sql.questions import oldest_signal, overdue, stands_at
 from hexi.adapters.sql.schema import SCHEMA, NewerSchemaError
+from hexi.adapters.sql.server import examine as examine_server
 from hexi.app.wellness import LATE
 from hexi.cli.checks.base import Finding, Installation, Patient, error, ok, warning
 from hexi.kernel.archive import FileState
@@ -32,6 +34,9 @@ def database(patient: Installation, _: Instant) -> Iterator[Finding]:
     except StoreError as fault:
         yield _unreachable(url, fault, restore)
         return
+    except MovedError as fault:
+        yield error(fault.text.zh, fault.text.en)
+        return
     wrong = check_sqlite(Path(url.removeprefix("sqlite:///"))) if now.present and _is_file(url) else None
     if wrong:
         yield error(f"数据库损坏：{wrong}", f"the database is damaged: {wrong}", restore, "database-damaged")
@@ -41,7 +46,7 @@ def database(patient: Installation, _: Instant) -> Iterator[Finding]:
     elif _is_file(url):
         yield ok("数据库完好", "the database is sound")
     else:
-        yield ok("数据库可以连接（PostgreSQL）", "the database answers (PostgreSQL)")
+        yield from (Finding(sign.level, sign.message) for sign in examine_server(url))
 
 
 def _is_file(url: str) -> bool:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from hexi.adapters.sql.health import stands_at
+from hexi.adapters.sql.questions import stands_at
 from hexi.adapters.sql.schema import SCHEMA
 from hexi.cli.checks.base import Finding, Installation, error, ok
 from hexi.kernel.clock import Instant
