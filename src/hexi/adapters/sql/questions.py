@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.engine import make_url
 
+from hexi.adapters.sql import moved
 from hexi.adapters.sql.schema import Standing, standing
 from hexi.adapters.sql.store import connect, in_our_words
 from hexi.adapters.sql.tables import deadline, notice, signal
@@ -22,7 +23,10 @@ _OLDEST = select(signal.c.received).where(signal.c.case_id.is_(None)).order_by(s
 
 
 def stands_at(url: str) -> Standing:
-    """Where a database stands, without making or changing it; StoreError when it cannot be reached."""
+    """Where a database stands, without making or changing it.
+
+    StoreError when it cannot be reached, MovedError when it is closed.
+    """
     address = make_url(url)
     file = address.database if address.get_backend_name() == "sqlite" else None
     if file and not Path(file).exists():
@@ -30,6 +34,7 @@ def stands_at(url: str) -> Standing:
     writing, reading = connect(url)
     try:
         with in_our_words(reading), reading.connect() as connection:
+            moved.refuse(connection)
             return standing(connection)
     finally:
         reading.dispose()

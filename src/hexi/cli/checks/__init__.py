@@ -1,6 +1,6 @@
 """The checks of ``hexi doctor``, by theme. Each is a small function over the installation."""
 
-from hexi.cli.checks import directory, machine, outward, scenarios, stored, upgrade
+from hexi.cli.checks import brokers, directory, machine, outward, scenarios, stored, upgrade
 from hexi.cli.checks.base import (
     BareCheck,
     Check,
@@ -36,12 +36,13 @@ BARE: tuple[BareCheck, ...] = (
     machine.certificates_end,
     machine.backups,
     stored.database,
+    stored.server,
     scenarios.packs,
     outward.channels,
 )
 """What can be looked at whatever state the database is in."""
 
-REACH: tuple[BareCheck, ...] = (outward.reach,)
+REACH: tuple[BareCheck, ...] = (outward.reach, brokers.reach)
 """What opens connections, and is looked at when asked for."""
 
 STORED: tuple[Check, ...] = (
@@ -56,6 +57,7 @@ STORED: tuple[Check, ...] = (
     directory.people,
     directory.devices,
     outward.failures,
+    brokers.brokers,
     outward.processes,
     outward.access,
 )

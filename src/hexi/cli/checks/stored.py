@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from hexi.adapters.backup import check_sqlite
+from hexi.adapters.sql.health import examine as examine_server
 from hexi.adapters.sql.moved import MovedError
 from hexi.adapters.sql.questions import oldest_signal, overdue, stands_at
 from hexi.adapters.sql.schema import SCHEMA, NewerSchemaError
-from hexi.adapters.sql.server import examine as examine_server
 from hexi.app.wellness import LATE
 from hexi.cli.checks.base import Finding, Installation, Patient, error, ok, warning
 from hexi.kernel.archive import FileState
@@ -46,7 +47,15 @@ def database(patient: Installation, _: Instant) -> Iterator[Finding]:
     elif _is_file(url):
         yield ok("数据库完好", "the database is sound")
     else:
-        yield from (Finding(sign.level, sign.message) for sign in examine_server(url))
+        yield ok("数据库可以连接（PostgreSQL）", "the database answers (PostgreSQL)")
+
+
+def server(patient: Installation, _: Instant) -> Iterator[Finding]:
+    """PostgreSQL keeps what the platform promises; whether it answers at all is said above."""
+    url = patient.settings.database_url()
+    if not _is_file(url):
+        with suppress(StoreError):
+            yield from [Finding(sign.level, sign.message) for sign in examine_server(url)]
 
 
 def _is_file(url: str) -> bool:
