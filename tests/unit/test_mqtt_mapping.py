@@ -1,4 +1,4 @@
-"""What a device says becomes the signal its settings mean; what means nothing is named, and a wrong mapping too."""
+"""What a device says becomes the signal its settings mean; what means nothing is named."""
 
 import msgspec
 import pytest
@@ -61,7 +61,8 @@ class TestJson:
     def test_a_list_is_a_signal_of_each(self, tmp_path):
         topic = (
             UP
-            + 'each = "data.readings"\nkind = "{item.k}"\nid = "{data.n}"\ntime = "item.t"\ntime_unit = "ms"\n'
+            + 'each = "data.readings"\nkind = "{item.k}"\nid = "{data.n}"\n'
+            + 'time = "item.t"\ntime_unit = "ms"\n'
         )
         payload = {"n": 4, "readings": [{"k": "a", "t": NOW}, {"k": "b", "t": NOW + 1}]}
         first, second = read(tmp_path, topic, said(payload))

@@ -26,6 +26,7 @@ ROOMS = {
     "migrate": ("migrate", "migrate-store"),
     "figures": ("rebuild", "indicators"),
     "quarantine": ("quarantine",),
+    "mqtt": ("mqtt",),
     "access": ("account", "token"),
     "erase": ("erase",),
     "archive": ("archive",),

@@ -12,6 +12,8 @@ import typer
 from hexi.adapters.geo import read_index
 from hexi.cli import common
 from hexi.connectors.http import decode_quarantined
+from hexi.connectors.mqtt.mapping import QUARANTINED, Mapper, parse_kept
+from hexi.connectors.mqtt.paths import UnreadableError
 from hexi.kernel.catalogue import Catalogue
 from hexi.kernel.clock import Instant, format_instant
 from hexi.kernel.ports import Quarantined, Store
@@ -23,6 +25,7 @@ from hexi.protocols.cloudevents import (
     UndecodableError,
     UnsupportedTypeError,
 )
+from hexi.settings import Settings
 from hexi.spine.spine import Spine
 
 quarantine = typer.Typer(no_args_is_help=True, help="Messages that could not be decoded.")
@@ -84,9 +87,10 @@ def replay_quarantined(
     ] = None,
 ) -> None:
     """Decode a message again, as it came or corrected, and take it as a signal."""
-    with common.installation() as (_, catalogue, store):
+    with common.installation() as (settings, catalogue, store):
         item = _get(store, number)
-        signals = _decode(item, file.read() if file else None)
+        corrected = file.read() if file else None
+        signals = _decode_mqtt(settings, item, corrected) if _is_mqtt(item) else _decode(item, corrected)
         _take(store, catalogue, signals)
         with store.write() as tx:
             tx.quarantine.mark_replayed(number, common.now())
@@ -110,6 +114,23 @@ def _summary(item: Quarantined) -> dict[str, object]:
         "bytes": len(item.raw),
         "replayed_at": format_instant(item.replayed_at) if item.replayed_at else None,
     }
+
+
+def _is_mqtt(item: Quarantined) -> bool:
+    return item.content_type == QUARANTINED
+
+
+def _decode_mqtt(settings: Settings, item: Quarantined, corrected: bytes | None) -> list[Signal]:
+    """Under the topic it came on, by the settings of its link as they are now."""
+    name = item.link.removeprefix("mqtt:")
+    link = settings.mqtt.get(name)
+    if link is None:
+        raise common.Fault(f"设置里已没有链路 {name}", f"the settings have no link {name} any more")
+    message, arrival = parse_kept(item.raw, corrected)
+    try:
+        return Mapper(name, link).read(message, arrival._replace(received=common.now()))
+    except UnreadableError as error:
+        raise _still_bad(error.reason) from error
 
 
 def _decode(item: Quarantined, corrected: bytes | None) -> list[Signal]:

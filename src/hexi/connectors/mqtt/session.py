@@ -52,17 +52,16 @@ class _Known(msgspec.Struct, frozen=True):
 class Backoff:
     """How long to wait before the next attempt."""
 
-    def __init__(self, random: Random, shortest: float = SHORTEST, longest: float = LONGEST) -> None:
+    def __init__(self, random: Random) -> None:
         self._random = random
-        self._shortest, self._longest = shortest, longest
-        self._wait = shortest
+        self._wait = SHORTEST
 
     def next(self, stood: float) -> float:
         """Seconds to wait, after a line that stood for so many."""
         if stood >= STEADY:
-            self._wait = self._shortest
+            self._wait = SHORTEST
         wait = self._wait
-        self._wait = min(2 * wait, self._longest)
+        self._wait = min(2 * wait, LONGEST)
         return wait * self._random.uniform(0.5, 1.0)
 
 
