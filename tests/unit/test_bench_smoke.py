@@ -16,6 +16,7 @@ SMOKE = {
     "alarm": "delivered, each exactly once",
     "deadlines": "lateness of 200 near ones, p99",
     "day": "a simulated day of 50,000 signals",
+    "archive": "a day's indicator over 1,000 residents",
     "start": "a change on 20 open screens",
 }
 

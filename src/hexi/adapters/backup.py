@@ -78,7 +78,8 @@ def _is_sqlite(url: str) -> bool:
 
 def _others(data_dir: Path) -> Iterator[Path]:
     for path in sorted(data_dir.rglob("*")):
-        if path.is_file() and path.name not in _SKIPPED and not path.name.startswith("."):
+        hidden = any(part.startswith(".") for part in path.relative_to(data_dir).parts)
+        if path.is_file() and path.name not in _SKIPPED and not hidden:
             yield path
 
 
