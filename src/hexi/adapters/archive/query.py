@@ -1,0 +1,261 @@
+"""One SELECT over hot and archived signals and over the store's views; nothing can be changed by it."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import msgspec
+
+from hexi.adapters.archive import buckets, views
+from hexi.adapters.archive.folder import day_of, is_whole
+from hexi.adapters.archive.parquet import ERASED, HOT_COLUMNS, fill, quoted, session, split
+from hexi.kernel.archive import ArchiveFile, Erasure, FileState
+from hexi.kernel.catalogue import Catalogue
+from hexi.kernel.clock import Instant
+from hexi.kernel.ports import Store, Transaction
+from hexi.kernel.text import Text
+
+FUNCTIONS = frozenset({"range", "generate_series", "unnest"})
+"""The table functions a query may call; the others read files, settings or the inner tables."""
+
+
+class QueryError(Exception):
+    """A query that cannot be answered, in both languages."""
+
+    code = 2
+
+    def __init__(self, zh: str, en: str) -> None:
+        super().__init__(en)
+        self.text = Text(zh=zh, en=en)
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked, by whom it may be answered, and within which bounds."""
+
+    sql: str
+    personal: bool = False
+    limit: int = 1_000
+    """Rows given back."""
+    seconds: float = 60
+    memory: int = 1_024
+    """MiB; what does not fit lies on the disk."""
+
+
+class Answer(NamedTuple):
+    """Rows under their headings."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+    more: bool
+    """Whether there are more rows than were wanted."""
+    left_out: list[str]
+    """Damaged files that were not read."""
+
+
+class Desk(NamedTuple):
+    """Where questions are answered."""
+
+    store: Store
+    folder: Path
+    catalogue: Catalogue
+    now: Instant
+
+
+def ask(desk: Desk, question: Question) -> Answer:
+    """Answer a question; QueryError when it is no single SELECT over the views, or too large."""
+
+    def fetch(connection: duckdb.DuckDBPyConnection) -> tuple[list[str], list[tuple[Any, ...]]]:
+        found = connection.execute(question.sql)
+        columns = [str(about[0]) for about in found.description or ()]
+        return columns, found.fetchmany(question.limit + 1)
+
+    (columns, rows), left_out = _answered(desk, question, fetch, None)
+    return Answer(columns, rows[: question.limit], len(rows) > question.limit, left_out)
+
+
+def ask_into(desk: Desk, question: Question, target: Path) -> list[str]:
+    """Write an answer of any length to a Parquet file; the damaged files that were left out."""
+
+    def copy(connection: duckdb.DuckDBPyConnection) -> None:
+        statement = question.sql.strip().rstrip(";")
+        connection.execute(
+            f"COPY (\n{statement}\n) TO {quoted(str(target))} (FORMAT parquet, COMPRESSION zstd)"
+        )
+
+    return _answered(desk, question, copy, target)[1]
+
+
+def _answered(desk: Desk, question: Question, work: Any, target: Path | None) -> tuple[Any, list[str]]:
+    """The result of ``work`` on a connection with the views, again without what turns out damaged."""
+    wanted = named(question.sql)
+    left_out: set[str] = set()
+    while True:
+        with _prepared(desk, question, wanted, left_out) as (connection, files):
+            _lock(connection, desk.folder, target)
+            try:
+                with _within(connection, question.seconds):
+                    return work(connection), sorted(left_out)
+            except duckdb.InterruptException:
+                raise QueryError(
+                    f"查询超过 {question.seconds:g} 秒，已停止", f"stopped after {question.seconds:g} seconds"
+                ) from None
+            except duckdb.Error as error:
+                damaged = {f.name for f in files if not is_whole(desk.folder, f)}
+                if not damaged:
+                    raise _refused(error) from None
+                left_out |= damaged
+
+
+def named(sql: str) -> set[str]:
+    """The views a query names; QueryError when it is anything but one SELECT over them."""
+    with duckdb.connect() as connection:
+        try:
+            kinds = [statement.type.name for statement in connection.extract_statements(sql)]
+        except duckdb.Error as error:
+            raise _refused(error) from None
+        if kinds != ["SELECT"]:
+            raise QueryError("只能是一条 SELECT", "a query is one SELECT and nothing else")
+        told = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()[0][0]
+    tree = msgspec.json.decode(told)
+    if tree.get("error"):
+        raise QueryError(f"无法解析：{tree['error_message']}", f"cannot be read: {tree['error_message']}")
+    return _views_in(tree)
+
+
+def _views_in(tree: Any) -> set[str]:
+    own, found = set[str](), set[str]()
+    for node in _nodes(tree):
+        own |= {entry["key"].lower() for entry in (node.get("cte_map") or {}).get("map", ())}
+        if node.get("type") == "BASE_TABLE":
+            place = [node.get(part) for part in ("catalog_name", "schema_name") if node.get(part)]
+            found.add(".".join([*map(str, place), str(node["table_name"])]).lower())
+        elif node.get("type") == "TABLE_FUNCTION":
+            name = str(node["function"]["function_name"]).lower()
+            if name not in FUNCTIONS:
+                raise QueryError(f"不能使用 {name}()", f"{name}() cannot be used")
+    unknown = sorted(found - own - set(views.NAMES))
+    if unknown:
+        known = ", ".join(views.NAMES)
+        raise QueryError(
+            f"没有视图 {', '.join(unknown)}；有：{known}",
+            f"there is no view {', '.join(unknown)}; there are {known}",
+        )
+    return found & set(views.NAMES)
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, dict):
+        yield tree
+        for value in tree.values():
+            yield from _nodes(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _nodes(value)
+
+
+@contextmanager
+def _prepared(
+    desk: Desk, question: Question, wanted: set[str], left_out: set[str]
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[ArchiveFile]]]:
+    """A connection with the wanted views over one moment of the store, and the files it will read."""
+    with session(Path(tempfile.gettempdir()), question.memory) as connection:
+        with desk.store.read() as tx:
+            loading = views.Loading(connection, tx, desk.catalogue, question.personal)
+            try:
+                views.load(loading, wanted)
+                files = _load_signals(desk, question, loading, left_out) if "signals" in wanted else []
+            except views.TooMuchError as error:
+                raise _too_much(str(error)) from None
+            except duckdb.Error as error:
+                raise _refused(error) from None
+        yield connection, files
+
+
+def _load_signals(
+    desk: Desk, question: Question, loading: views.Loading, left_out: set[str]
+) -> list[ArchiveFile]:
+    """Make the view of signals of the hot rows and the files that the query can need."""
+    tx, connection = loading.tx, loading.to
+    recorded = [f for f in tx.archive.files() if f.state is not FileState.GONE]
+    chosen = buckets.needed(connection, question.sql, buckets.buckets(desk.now, recorded))
+    days = {bucket.first for bucket in chosen if not bucket.hot}
+    files = [f for f in recorded if day_of(f) in days]
+    left_out |= {f.name for f in files if f.state is FileState.DAMAGED}
+    files = [f for f in files if f.name not in left_out]
+    connection.execute(f"CREATE TABLE raw_hot ({HOT_COLUMNS})")
+    for since, until in buckets.spans(bucket for bucket in chosen if bucket.hot):
+        views.fill_all(connection, "raw_hot", tx.archive.hot(since, until))
+    _make_signals(desk, loading, files, tx)
+    return files
+
+
+def _make_signals(desk: Desk, loading: views.Loading, files: Sequence[ArchiveFile], tx: Transaction) -> None:
+    data = "data" if loading.personal else "CAST(NULL AS VARCHAR)"
+    connection = loading.to
+    connection.execute(f"CREATE TABLE hot_signal AS {split('raw_hot')}")
+    connection.execute("DROP TABLE raw_hot")
+    parts = [
+        "SELECT CAST(received + INTERVAL 8 HOUR AS DATE) AS day, *, true AS hot FROM hot_signal",
+        *_archived(desk, connection, files, tx.archive.erasures()),
+    ]
+    connection.execute(
+        f"CREATE VIEW signals AS SELECT {buckets.NAMES} FROM (SELECT * REPLACE ({data} AS data) FROM"  # noqa: S608
+        f" ({' UNION ALL BY NAME '.join(parts)}))"
+    )
+
+
+def _archived(
+    desk: Desk,
+    connection: duckdb.DuckDBPyConnection,
+    files: Sequence[ArchiveFile],
+    erasures: Sequence[Erasure],
+) -> Iterator[str]:
+    """The query over the files, without what was erased and is still in them; none without files."""
+    if not files:
+        return
+    pending = [e for e in erasures if e.id > min(file.erased for file in files)]
+    connection.execute("CREATE TABLE erased (subject VARCHAR, until BIGINT)")
+    fill(connection, "erased", [(e.subject, e.until) for e in pending])
+    listed = ", ".join(quoted(str(desk.folder / file.name)) for file in files)
+    read = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{'day': DATE}})"
+    blanked = [f"CASE WHEN {ERASED} THEN NULL ELSE {name} END AS {name}" for name in ("numbers", "data")]
+    without = f"REPLACE ({', '.join(blanked)})" if pending else ""
+    yield f"SELECT s.* {without}, false AS hot FROM {read} AS s"  # noqa: S608 -- our own names
+
+
+def _lock(connection: duckdb.DuckDBPyConnection, folder: Path, target: Path | None) -> None:
+    """From here on the connection reads the archive's files and nothing else, whatever is asked."""
+    connection.execute(f"SET allowed_directories = [{quoted(str(folder))}]")
+    if target:
+        connection.execute(f"SET allowed_paths = [{quoted(str(target))}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+@contextmanager
+def _within(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
+    timer = threading.Timer(seconds, connection.interrupt)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _refused(error: duckdb.Error) -> QueryError:
+    said = str(error).strip().splitlines()[0]
+    return QueryError(f"查询有误：{said}", f"the query is refused: {said}")
+
+
+def _too_much(table: str) -> QueryError:
+    name = "signals" if table == "raw_hot" else table.removeprefix("store_")
+    return QueryError(
+        f"{name} 在数据库中的行超过 {views.MOST:,}：请用 day 或 received 缩小范围",
+        f"more than {views.MOST:,} rows of {name} are in the database: narrow the query by day or received",
+    )
