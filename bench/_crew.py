@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -136,19 +137,15 @@ class Crew:
 
     def furnish(self, records: list[Record]) -> None:
         """Records and a token, before anything runs."""
-        with self.store() as store, store.write() as tx:
+        with self.store.write() as tx:
             for record in records:
                 tx.records.put(record)
             tx.access.put_token(Token(name="gateway", hash=digest_of(TOKEN), scope="signals acts api:admin"))
 
-    @contextmanager
-    def store(self) -> Iterator[SqlStore]:
+    @cached_property
+    def store(self) -> SqlStore:
         """The database as another program sees it."""
-        store = open_store(self.url, load_packs((self.folder / "packs",)).catalogue().record_kinds)
-        try:
-            yield store
-        finally:
-            store.close()
+        return open_store(self.url, load_packs((self.folder / "packs",)).catalogue().record_kinds)
 
     def launch(
         self, *roles: str, standby: bool = False, skew: float | None = None, data: str = ""
@@ -184,7 +181,7 @@ class Crew:
 
     def processes(self) -> list[Process]:
         """Everyone as the database knows them."""
-        with self.store() as store, store.read() as tx:
+        with self.store.read() as tx:
             return tx.processes.all()
 
     def close(self) -> None:
@@ -221,6 +218,7 @@ async def crew(url: str, receiver: str = "", count: int = 20) -> AsyncIterator[C
             yield made
         finally:
             await asyncio.to_thread(made.close)
+            made.store.close()
 
 
 def alarm(identity: str, person: int, kind: str = "crew.alarm") -> Event:
