@@ -11,7 +11,7 @@ from hexi.kernel.scenario import Scenario
 from hexi.kernel.signal import Flag, Signal
 from hexi.spine import uplinks
 from hexi.spine.scene import Scene
-from hexi.spine.work import Work
+from hexi.spine.work import OTHERS_LAG, Work
 
 LEAVE: Duration = MINUTE
 """How long a device whose last will has been told may take to connect again before it is missed."""
@@ -91,13 +91,16 @@ def absence_due(work: Work, deadline: Deadline) -> None:
     if scenario is None or scenario.absence is None:
         return
     subject = deadline.body["subject"]
-    ended = deadline.body.get("again", deadline.due_at)
+    ended = deadline.body.get("again", deadline.body.get("asked", deadline.due_at))
     hours_began = next_local(ended - DAY, parse_time_of_day(scenario.absence.since))
-    if deadline.due_at < work.memory.ready_at and "again" not in deadline.body:
+    if deadline.due_at < work.memory.ready_at and not {"again", "asked"} & deadline.body.keys():
         _look_later(work, deadline, hours_began)
         return
     seen = last_heard(work, deadline.key)
-    if seen is None or seen < hours_began:
+    missed = seen is None or seen < hours_began
+    if missed and _asks_others(work, deadline):
+        return
+    if missed:
         work.derive(f"absence.{scenario.id}", subject, last_seen=seen or 0)
     _arm_absence(work, scenario, subject)
 
@@ -124,18 +127,30 @@ def silence_due(work: Work, deadline: Deadline) -> None:
     gone = bool(body.get("gone")) and heard <= body["gone"]
     last = max(heard, body["since"], work.memory.ready_at, uplinks.heard_since(work, body.get("link")))
     silent = gone or (device.silent_after is not None and last + interval <= work.now)
+    if silent and not body["silent"] and _asks_others(work, deadline):
+        return
     back = bool(heard) and not gone and heard + interval > work.now
     _tell(work, subject, was_silent=body["silent"], silent=silent, back=back)
     silent = silent or (body["silent"] and not back)
     if silent or device.silent_after is not None:
         due = work.now + interval if silent else last + interval
-        kept = {"silent": silent, "gone": body["gone"] if gone else 0}
+        kept = {"silent": silent, "gone": body["gone"] if gone else 0, "asked": 0}
         work.tx.deadlines.arm([msgspec.structs.replace(deadline, due_at=due, body=body | kept)])
+
+
+def _asks_others(work: Work, deadline: Deadline) -> bool:
+    """Whether to look once more a little later: another process may have heard it and not yet written so."""
+    if work.share.name is None or deadline.body.get("asked"):
+        return False
+    body = deadline.body | {"asked": deadline.due_at}
+    work.tx.deadlines.arm([msgspec.structs.replace(deadline, due_at=work.now + OTHERS_LAG, body=body)])
+    return True
 
 
 def _tell(work: Work, subject: str, *, was_silent: bool, silent: bool, back: bool) -> None:
     if silent and not was_silent:
         work.derive(SILENT, subject, last_heard=last_heard(work, subject) or 0)
+        work.outcome.silent.append(subject)
     if silent:
         work.memory.silent.add(subject)
     if was_silent and back:
@@ -158,7 +173,7 @@ def hear(work: Work, subject: str, at: Instant) -> None:
     memory.heard[subject] = at
     if work.linked.get(subject, memory.links.get(subject, _NEVER)) != work.link:
         _remember_link(work, subject)
-    if subject in memory.silent:
+    if subject in memory.silent and _still_silent(work, subject):
         _no_longer_silent(work, subject, at)
 
 
@@ -194,6 +209,15 @@ def _recall(work: Work, subject: str) -> None:
     known = work.tx.deadlines.get(f"silence/{subject}")
     if known and known.body["silent"]:
         work.memory.silent.add(subject)
+
+
+def _still_silent(work: Work, subject: str) -> bool:
+    """Another process may have heard it first."""
+    known = work.tx.deadlines.get(f"silence/{subject}")
+    silent = known is not None and bool(known.body.get("silent"))
+    if not silent:
+        work.memory.silent.discard(subject)
+    return silent
 
 
 def _no_longer_silent(work: Work, subject: str, at: Instant) -> None:
