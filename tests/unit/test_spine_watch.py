@@ -11,7 +11,10 @@ from tests.unit.spine_world import World
 
 from hexi.kernel.clock import HOUR
 from hexi.kernel.ports import StoreError, Transaction
+from hexi.spine import uplinks
+from hexi.spine.records import keep
 from hexi.spine.spine import Job
+from hexi.spine.uplinks import Uplink
 
 
 @pytest.fixture
@@ -190,3 +193,117 @@ def test_trouble_that_is_over_closes_by_itself(world: World) -> None:
     assert world.case(case).is_open
     assert world.send("battery.ok", "device:D2").case_id == case
     assert (world.case(case).state, world.case(case).outcome) == ("closed", "cleared")
+
+
+GATE = "mqtt:gate"
+
+
+def hear_over(world: World, link: str | None, kind: str = "heartbeat", subject: str = "device:D9") -> None:
+    world.spine.process([Job(signals=[world.signal(kind, subject)], link=link)])
+
+
+def stand(world: World, *, up: bool) -> None:
+    """The link goes up or down, and its holder goes on saying so for a day."""
+    now = world.clock.now()
+    state = Uplink(holder="a", beat=now + 24 * HOUR, up=up, since=now)
+    with world.store.write() as tx:
+        uplinks.declare(tx, [GATE])
+        tx.settings.put(f"uplink/{GATE}", msgspec.json.encode(state).decode())
+
+
+class TestUnheard:
+    """While a link is down, its devices are unheard, not silent."""
+
+    def test_a_dead_link_excuses_its_devices_and_then_gives_them_a_whole_interval(self, world: World) -> None:
+        stand(world, up=True)
+        hear_over(world, GATE)
+        stand(world, up=False)
+        world.wait("6h")
+        assert not world.cases("t.silent")
+        stand(world, up=True)
+        back = world.clock.now()
+        world.wait("179m")
+        assert not world.cases("t.silent")
+        world.wait("2m")
+        (case,) = world.cases("t.silent")
+        assert case.opened_at >= back + 3 * HOUR
+
+    def test_also_when_another_process_looks_after_deadlines(self, world: World) -> None:
+        stand(world, up=True)
+        hear_over(world, GATE)
+        world.restart()
+        stand(world, up=False)
+        world.wait("6h")
+        assert not world.cases("t.silent")
+
+    def test_a_device_heard_over_another_way_is_missed_all_the_same(self, world: World) -> None:
+        stand(world, up=True)
+        hear_over(world, GATE)
+        hear_over(world, None)
+        stand(world, up=False)
+        world.wait("4h")
+        assert len(world.cases("t.silent")) == 1
+
+    def test_a_link_that_is_gone_from_the_settings_excuses_nobody(self, world: World) -> None:
+        stand(world, up=False)
+        hear_over(world, GATE)
+        with world.store.write() as tx:
+            uplinks.declare(tx, [])
+        world.wait("4h")
+        assert len(world.cases("t.silent")) == 1
+
+    def test_a_record_that_is_changed_does_not_forget_the_link(self, world: World) -> None:
+        stand(world, up=True)
+        hear_over(world, GATE)
+        with world.store.write() as tx:
+            record = tx.records.get("device", "D9")
+            assert record
+            keep(tx, world.catalogue.record_kinds, msgspec.structs.replace(record, at=world.clock.now()))
+        stand(world, up=False)
+        world.wait("6h")
+        assert not world.cases("t.silent")
+
+
+class TestLastWill:
+    """The broker says that a device has gone; a word from the device itself outweighs that."""
+
+    def test_the_device_is_missed_within_minutes_and_its_word_ends_it(self, world: World) -> None:
+        world.send("heartbeat", "device:D9")
+        world.wait("1m")
+        world.send("device.offline", "device:D9")
+        world.wait("50s")
+        assert not world.cases("t.silent")
+        world.wait("20s")
+        (case,) = world.cases("t.silent")
+        world.send("device.online", "device:D9")
+        assert world.case(case.id).outcome == "cleared"
+        world.wait("170m")
+        assert len(world.cases("t.silent")) == 1
+
+    def test_one_that_connects_again_at_once_is_not_missed(self, world: World) -> None:
+        world.send("device.offline", "device:D9")
+        world.wait("30s")
+        world.send("device.online", "device:D9")
+        world.wait("170m")
+        assert not world.cases("t.silent")
+        world.send("device.offline", "device:D9")
+        world.wait("2m")
+        assert len(world.cases("t.silent")) == 1
+
+    def test_a_will_told_again_and_again_is_one_case(self, world: World) -> None:
+        world.send("device.offline", "device:D9")
+        world.wait("2m")
+        (case,) = world.cases("t.silent")
+        for _ in range(3):
+            world.send("device.offline", "device:D9")
+            world.wait("30m")
+        assert world.case(case.id).signals == case.signals
+        assert len(world.cases("t.silent")) == 1
+
+    def test_another_process_hears_the_device_come_back(self, world: World) -> None:
+        world.send("device.offline", "device:D9")
+        world.wait("2m")
+        (case,) = world.cases("t.silent")
+        world.restart()
+        world.send("device.online", "device:D9")
+        assert not world.case(case.id).is_open
