@@ -39,6 +39,9 @@ The driver hands the interpreter to other threads with every statement, and besi
 wait for it again: rows that go one by one are then four times as slow.
 """
 
+COPIED = 20
+"""From so many rows on PostgreSQL is sent them as a stream: five times as fast as one by one."""
+
 _INSERTS = "INSERT OR FAIL"
 """SQLite's insert of many rows that keeps no copy of every page it touches: a row that cannot be kept ends
 our transaction or part, and with it the rows before it."""
@@ -228,18 +231,49 @@ class Link:
 
     def many(self, statement: Executable | Bulk, rows: Sequence[tuple[Any, ...]]) -> int:
         """Run a fixed statement for many rows, given in the order of its parameters; rows changed."""
+        if self.postgresql:
+            if isinstance(statement, Upsert) and len(rows) >= COPIED:
+                return self._stream(statement, rows)
+        elif isinstance(statement, Bulk):
+            return self._in_blocks(statement, rows)
+        return self._one_by_one(statement, rows)
+
+    def _in_blocks(self, statement: Bulk, rows: Sequence[tuple[Any, ...]]) -> int:
         changed = start = 0
-        if isinstance(statement, Bulk) and not self.postgresql:
-            for size in BLOCKS:
-                while len(rows) - start >= size:
-                    changed += self._block(statement, rows[start : start + size])
-                    start += size
+        for size in BLOCKS:
+            while len(rows) - start >= size:
+                changed += self._block(statement, rows[start : start + size])
+                start += size
         left = rows[start:] if start else rows
         return changed + self._one_by_one(statement, left) if left else changed
 
     def _block(self, statement: Bulk, rows: Sequence[tuple[Any, ...]]) -> int:
         values = tuple(chain.from_iterable(rows))
         return self.plain(self.book.block(statement, len(rows)), values).rowcount
+
+    def _stream(self, upsert: Upsert, rows: Sequence[tuple[Any, ...]]) -> int:
+        """PostgreSQL's COPY, straight into the table, or beside it when there may be a conflict."""
+        table, beside = f'"{upsert.table.name}"', f'"copied_{upsert.table.name}"'
+        names = ", ".join(f'"{name}"' for name in upsert.columns)
+        if not upsert.conflict:
+            return self._copy(f"COPY {table} ({names}) FROM STDIN", rows)
+        like = f"SELECT {names} FROM {table} WITH NO DATA"  # noqa: S608 -- our own names
+        self.plain(f"CREATE TEMP TABLE IF NOT EXISTS {beside} ON COMMIT DELETE ROWS AS {like}")
+        self._copy(f"COPY {beside} ({names}) FROM STDIN", rows)
+        insert = f"INSERT INTO {table} ({names}) SELECT {names} FROM {beside} {upsert.conflict}"  # noqa: S608 -- our own names
+        changed = self.plain(insert).rowcount
+        self.plain(f"DELETE FROM {beside}")  # noqa: S608 -- our own names
+        return changed
+
+    def _copy(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
+        cursor = self.driver.cursor()
+        try:
+            with cursor.copy(sql) as stream:
+                for row in rows:
+                    stream.write_row(row)
+        except self.book.errors as error:
+            fail(error)
+        return int(cursor.rowcount)
 
     def _one_by_one(self, statement: Executable | Bulk, rows: Sequence[tuple[Any, ...]]) -> int:
         cursor = self.driver.cursor()
