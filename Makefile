@@ -24,7 +24,7 @@ check: .venv/.all ## ruff, formatting, mypy --strict, import rule
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 
-pytest: .venv/.all .tools/assets browser ## the tests alone (ARGS="-k fall" narrows them)
+pytest: .venv/.all .tools/assets peers ## the tests alone (ARGS="-k fall" narrows them)
 	@.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
 
 docs: .venv/.all .tools/assets ## write the generated reference pages and run every example of the docs
@@ -33,6 +33,13 @@ docs: .venv/.all .tools/assets ## write the generated reference pages and run ev
 
 bench: .venv/.all .tools/assets ## races and limits, each printed beside its limit
 	@for file in bench/[a-z]*.py; do $(PYTHON) -m "bench.$$(basename "$$file" .py)" $(ARGS); done
+
+race: .venv/.all .tools/assets ## hexi beside Node-RED, Home Assistant, Alertmanager and the bare limits, 25 min
+	@$(PYTHON) -m bench.race.setup
+	@$(PYTHON) -m bench.race --page docs/reference/races.md $(ARGS)
+
+soak: .venv/.all .tools/assets ## an hour of a simulated district with faults; fails unless all stays flat
+	@$(PYTHON) -m bench.soak $(ARGS)
 
 wheel: .venv/.all .tools/assets ## hexi's own wheel, its browser libraries inside, into dist/
 	@$(PYTHON) tools/bundle.py --wheel --out dist
@@ -69,12 +76,16 @@ clean: ## remove all that these targets made, except var/
 	@$(PYTHON) tools/assets.py
 	@touch $@
 
-# Chromium and a Chinese font by apt where that is possible; without them the browser tests skip aloud.
-browser:
-	@if command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then exit 0; fi; \
-		echo "installing chromium and fonts-noto-cjk"; \
-		export DEBIAN_FRONTEND=noninteractive; \
-		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk; } \
-			>/dev/null 2>&1 || echo "could not install them; browser tests will skip"
+# What some tests run against, as package:program. By apt where that is possible; without them those tests skip
+# aloud. RUNLEVEL keeps a service from starting by itself.
+PEERS := chromium:chromium fonts-noto-cjk:chromium mosquitto:mosquitto mosquitto-clients:mosquitto_pub
+peers:
+	@missing=(); for peer in $(PEERS); do \
+		command -v "$${peer#*:}" >/dev/null || missing+=("$${peer%%:*}"); done; \
+	if [ $${#missing[@]} = 0 ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then exit 0; fi; \
+	echo "installing $${missing[*]}"; \
+	export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1; \
+	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends "$${missing[@]}"; } \
+		>/dev/null 2>&1 || echo "could not install them; tests that need them will skip"
 
-.PHONY: help demo test check pytest docs bench wheel bundle assets clean browser
+.PHONY: help demo test check pytest docs bench race soak wheel bundle assets clean peers

@@ -1,4 +1,4 @@
-"""A link and a broker that is played: order of acknowledgements, back-pressure, what is asked, whose it is."""
+"""A link and a played broker: order of acknowledgements, back-pressure, what is asked for, whose it is."""
 
 from __future__ import annotations
 
