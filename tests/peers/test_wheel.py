@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "hexi"
 VENDOR = "hexi/web/static/vendor"
+FONTS = "hexi/adapters/report/fonts"
 PATIENCE = 60
 
 pytestmark = pytest.mark.slow
@@ -65,6 +66,9 @@ def test_everything_that_lies_in_the_source_is_in_the_wheel(wheel):
         assert "Apache License" in archive.read(f"{info}/licenses/LICENSE").decode()
         assert "Zero-Clause BSD" in archive.read(f"{VENDOR}/htmx.LICENSE.txt").decode()
         assert "MapLibre contributors" in archive.read(f"{VENDOR}/maplibre-gl.LICENSE.txt").decode()
+        assert "SIL Open Font License" in archive.read(f"{FONTS}/OFL.txt").decode()
+        assert {f"{FONTS}/regular.ttf", f"{FONTS}/bold.ttf"} <= set(archive.namelist())
+        assert "hexi/packs/elder_care/drills/fall_at_night.toml" in archive.namelist()
     assert {f"{VENDOR}/htmx.js", f"{VENDOR}/maplibre-gl.mjs", f"{VENDOR}/maplibre-gl.css"} <= names
     for translation in SOURCE.rglob("*.po"):
         made = translation.with_suffix(".mo").relative_to(SOURCE.parent)

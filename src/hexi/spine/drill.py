@@ -76,9 +76,9 @@ def find(tx: Transaction, identity: str) -> DrillState | None:
 
 
 def every(tx: Transaction, limit: int = KEPT_AT_MOST) -> list[Record]:
-    """The latest drills first."""
-    found = tx.records.find(RECORD, limit=10 * limit)
-    return sorted(found, key=lambda record: record.id, reverse=True)[:limit]
+    """The latest drills first; an id begins with its time."""
+    before = max(0, tx.records.count(RECORD) - limit)
+    return tx.records.find(RECORD, limit=limit, offset=before)[::-1]
 
 
 def run_of(signal: Signal) -> str | None:
