@@ -18,6 +18,7 @@ SMOKE = {
     "day": "a simulated day of 50,000 signals",
     "archive": "a day's indicator over 1,000 residents",
     "start": "a change on 20 open screens",
+    "migrate_store": "last part, for each million rows",
 }
 
 
