@@ -270,6 +270,21 @@ class TestARealCryStaysReal:
         assert world.read(lambda tx: tx.heard.last(device)) == before
 
 
+class TestOnTheDesk:
+    @pytest.mark.parametrize("live", [True, False])
+    def test_it_is_marked_and_the_siren_rings_only_when_live(self, world: World, *, live: bool) -> None:
+        name = f"live-{live}"
+        begun = drill.Begun(by="t", at=world.app.platform.clock.now(), live=live, send="mark")
+        world.change(lambda tx: drill.begin(tx, name, plan(), begun))
+        signal = {"type": "pendant.sos", "subject": hero(world), "id": name, "source": f"drill:{name}"}
+        case = post(world, "drills", **signal)["case"]
+        with world.client("desk") as client:
+            queue = client.get("/desk/queue").text
+        row = queue[queue.index(f'data-case="{case}"') :].partition("</li>")[0]
+        assert "drill-mark" in row
+        assert ("data-siren" in queue) is live
+
+
 class TestWhoMay:
     def test_only_a_token_for_drills_begins_one(self, world: World) -> None:
         with pytest.raises(DrillRefusedError, match="401"):
