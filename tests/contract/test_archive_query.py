@@ -50,6 +50,9 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         with desk.store.write() as tx:
             tx.cases.save(case, entries)
             tx.records.put(a_record("device", "D1", type="radar"))
+            for indicator in ("core.closed", "core.arrived_in_15m", "unheard.of"):
+                for n, day in enumerate(("2026-05-01", "2026-05-02", "2021-01-01")):
+                    tx.measures.put([a_measure(indicator, f"C{n}", day=day)], f"C{n}{indicator}")
         yield desk
 
 
@@ -98,6 +101,37 @@ def reference(desk: Desk, condition: str) -> list[tuple[object, ...]]:
 def test_what_is_left_unread_would_not_change_the_answer(shown: Desk, condition: str) -> None:
     found = rows(shown, f"SELECT id FROM signals WHERE {condition} ORDER BY id")
     assert found == reference(shown, condition)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "FROM measures WHERE day = '2026-05-01'",
+        "FROM measures WHERE indicator = 'core.closed' AND day >= '2026-05-01'",
+        "FROM measures WHERE indicator = 'unheard.of'",
+        "FROM measures WHERE indicator LIKE 'core.%' AND day < '2026-05-02'",
+        "FROM measures JOIN indicators i ON indicator = i.id",
+        "FROM measures JOIN cases c ON case_id = c.id AND c.day = '2026-05-29'",
+        "FROM cases WHERE open AND opened > '2026-05-01'",
+        "FROM cases WHERE day < '2026-05-01'",
+        "FROM case_log WHERE happened < '2026-05-01'",
+        "FROM case_log WHERE happened >= '2026-05-01' AND kind = 'reported'",
+        "FROM case_log WHERE case_id IN (SELECT case_id FROM measures WHERE day = '2026-05-01')",
+    ],
+)
+def test_the_other_views_are_read_by_the_day_as_well(shown: Desk, condition: str) -> None:
+    everything = condition
+    for view in ("measures", "cases", "case_log"):
+        everything = everything.replace(f"{view} ", f"all_{view} ")
+    with_all = ", ".join(
+        f"all_{view} AS MATERIALIZED (FROM {view})" for view in ("measures", "cases", "case_log")
+    )
+    sql = (
+        "SELECT count(*), count(DISTINCT case_id) "
+        if "cases W" not in condition
+        else "SELECT count(*), min(id) "
+    )
+    assert rows(shown, sql + condition) == rows(shown, f"WITH {with_all} {sql}{everything}")
 
 
 def test_only_the_needed_rows_are_taken_over(shown: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

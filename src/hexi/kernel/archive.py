@@ -91,6 +91,10 @@ HotRow = tuple[str, str, str, str | None, Instant, Instant | None, str, str, str
 """A signal as it lies in the hot store: source, id, kind, subject, received, time, flags, data, case."""
 
 
+Between = tuple[str, Any, Any]
+"""A column and the least and the greatest value wanted of it."""
+
+
 class Archive(Protocol):
     """What is recorded of the archive, and the hot rows on their way into it."""
 
@@ -141,8 +145,8 @@ class Archive(Protocol):
         """Hot rows received in a span of time, without those that a file holds already, in portions."""
         ...
 
-    def table(self, name: str) -> Iterator[list[tuple[Any, ...]]]:
-        """All rows of one of the store's own tables, in portions."""
+    def table(self, name: str, *within: Between) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of one of the store's own tables, all or those within bounds, in portions."""
         ...
 
     def erase(self, subject: str, until: Instant) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from hexi.adapters.archive import buckets, views
 from hexi.adapters.archive.folder import day_of, is_whole
 from hexi.adapters.archive.parquet import ERASED, HOT_COLUMNS, fill, quoted, session, split
-from hexi.kernel.archive import ArchiveFile, Erasure, FileState
+from hexi.kernel.archive import ArchiveFile, Between, Erasure, FileState
 from hexi.kernel.catalogue import Catalogue
 from hexi.kernel.clock import Instant
 from hexi.kernel.ports import Store, Transaction
@@ -167,31 +167,79 @@ def _prepared(
     with session(Path(tempfile.gettempdir()), question.memory) as connection:
         with desk.store.read() as tx:
             loading = views.Loading(connection, tx, desk.catalogue, question.personal)
+            files = [f for f in tx.archive.files() if f.state is not FileState.GONE]
             try:
-                views.load(loading, wanted)
-                files = _load_signals(desk, question, loading, left_out) if "signals" in wanted else []
+                need = _needed(desk, question.sql, wanted, files)
+                views.load(loading, wanted, need.within)
+                if "signals" in wanted:
+                    files = _load_signals(desk, loading, need, left_out)
             except views.TooMuchError as error:
                 raise _too_much(str(error)) from None
             except duckdb.Error as error:
                 raise _refused(error) from None
-        yield connection, files
+        yield connection, files if "signals" in wanted else []
 
 
-def _load_signals(
-    desk: Desk, question: Question, loading: views.Loading, left_out: set[str]
-) -> list[ArchiveFile]:
+class _Need(NamedTuple):
+    """What a query needs of the store and of the files."""
+
+    within: dict[str, list[list[Between]]]
+    """Of views that are read by the day: the bounds of what is read."""
+    hot: list[buckets.Bucket]
+    files: list[ArchiveFile]
+
+
+def _needed(desk: Desk, sql: str, wanted: set[str], files: list[ArchiveFile]) -> _Need:
+    calendar, days = buckets.calendar(desk.now), buckets.archived(files)
+    pieces: dict[str, list[buckets.Ends]] = {
+        name: [bucket.ends(days_in, moments) for bucket in calendar]
+        for name, (_, _, days_in, moments) in views.DATED.items()
+    }
+    pieces["signals"] = [
+        bucket.ends(["day"], ["received"]) | {"hot": (bucket.hot, bucket.hot)}
+        for bucket in [*calendar, *days]
+    ]
+    shapes = views.shapes(wanted)
+    kept = buckets.needed(sql, shapes, pieces)
+    within = {name: _bounds(name, [calendar[n] for n in kept[name]]) for name in wanted & views.DATED.keys()}
+    if "measures" in wanted:
+        within["measures"] = _of_indicators(desk, sql, shapes, within["measures"])
+    of_signals = [b for n, b in enumerate([*calendar, *days]) if n in kept.get("signals", ())]
+    named = {bucket.first for bucket in of_signals if not bucket.hot}
+    return _Need(within, [b for b in of_signals if b.hot], [f for f in files if day_of(f) in named])
+
+
+def _bounds(name: str, chosen: list[buckets.Bucket]) -> list[list[Between]]:
+    """The bounds of a table's own column for some days."""
+    _, column, _, moments = views.DATED[name]
+    return [
+        [(column, b.since, b.until - 1) if moments else (column, str(b.first), str(b.last))]
+        for b in buckets.joined(chosen)
+    ]
+
+
+def _of_indicators(
+    desk: Desk, sql: str, shapes: dict[str, dict[str, str]], within: list[list[Between]]
+) -> list[list[Between]]:
+    """The same bounds for the indicators that are asked alone; their index leads to them."""
+    known = sorted(desk.catalogue.indicators)
+    gaps = ["", *known], [*known, "\U0010ffff" * 4]
+    single: list[buckets.Ends] = [{"indicator": (one, one)} for one in known]
+    others: list[buckets.Ends] = [{"indicator": ends} for ends in zip(*gaps, strict=True)]
+    kept = buckets.needed(sql, shapes, {"measures": single + others})["measures"]
+    if not kept or max(kept) >= len(known):
+        return within if kept else []
+    return [[("indicator", known[n], known[n]), *bound] for n in sorted(kept) for bound in within]
+
+
+def _load_signals(desk: Desk, loading: views.Loading, need: _Need, left_out: set[str]) -> list[ArchiveFile]:
     """Make the view of signals of the hot rows and the files that the query can need."""
-    tx, connection = loading.tx, loading.to
-    recorded = [f for f in tx.archive.files() if f.state is not FileState.GONE]
-    chosen = buckets.needed(connection, question.sql, buckets.buckets(desk.now, recorded))
-    days = {bucket.first for bucket in chosen if not bucket.hot}
-    files = [f for f in recorded if day_of(f) in days]
-    left_out |= {f.name for f in files if f.state is FileState.DAMAGED}
-    files = [f for f in files if f.name not in left_out]
-    connection.execute(f"CREATE TABLE raw_hot ({HOT_COLUMNS})")
-    for since, until in buckets.spans(bucket for bucket in chosen if bucket.hot):
-        views.fill_all(connection, "raw_hot", tx.archive.hot(since, until))
-    _make_signals(desk, loading, files, tx)
+    left_out |= {f.name for f in need.files if f.state is FileState.DAMAGED}
+    files = [f for f in need.files if f.name not in left_out]
+    loading.to.execute(f"CREATE TABLE raw_hot ({HOT_COLUMNS})")
+    for bucket in buckets.joined(need.hot):
+        views.fill_all(loading.to, "raw_hot", loading.tx.archive.hot(bucket.since, bucket.until))
+    _make_signals(desk, loading, files, loading.tx)
     return files
 
 
@@ -205,7 +253,7 @@ def _make_signals(desk: Desk, loading: views.Loading, files: Sequence[ArchiveFil
         *_archived(desk, connection, files, tx.archive.erasures()),
     ]
     connection.execute(
-        f"CREATE VIEW signals AS SELECT {buckets.NAMES} FROM (SELECT * REPLACE ({data} AS data) FROM"  # noqa: S608
+        f"CREATE VIEW signals AS SELECT {views.SIGNAL_NAMES} FROM (SELECT * REPLACE ({data} AS data) FROM"  # noqa: S608
         f" ({' UNION ALL BY NAME '.join(parts)}))"
     )
 

@@ -6,7 +6,7 @@ columns are there and empty.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import duckdb
@@ -14,6 +14,7 @@ import msgspec
 
 from hexi.adapters.archive.parquet import fill
 from hexi.adapters.sql.tables import metadata
+from hexi.kernel.archive import Between
 from hexi.kernel.catalogue import Catalogue
 from hexi.kernel.ports import Transaction
 from hexi.kernel.record import Privacy, RecordKind
@@ -101,39 +102,81 @@ VIEWS: dict[str, View] = {
         AND p.id = json_extract_string(d.data, '$.owner') WHERE d.kind = 'device' AND d.deleted = 0""",
     ),
 }
+SIGNAL_COLUMNS = """
+    day DATE, received TIMESTAMP, time TIMESTAMP, source VARCHAR, id VARCHAR, kind VARCHAR, subject VARCHAR,
+    flags VARCHAR, case_id VARCHAR, numbers MAP(VARCHAR, DOUBLE), data VARCHAR, hot BOOLEAN
+"""
+SIGNAL_NAMES = "day, received, time, source, id, kind, subject, flags, case_id, numbers, data, hot"
 OWN = ("signals", "records", "indicators")
 """The views that are made of more than a table."""
 NAMES = tuple(sorted([*VIEWS, *OWN]))
 
 
-def load(loading: Loading, wanted: set[str]) -> None:
-    """Make the wanted views, all but ``signals``; TooMuchError when there are too many rows."""
+DATED: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
+    "cases": ("case_row", "opened_at", ("day",), ("opened",)),
+    "case_log": ("case_log", "at", (), ("happened",)),
+    "measures": ("measure", "day", ("day",), ()),
+}
+"""Views of which only some days are read: table, its column, the view's columns of days and of moments."""
+
+
+def create(connection: duckdb.DuckDBPyConnection, wanted: set[str], *, personal: bool) -> None:
+    """Make the wanted views over empty tables, all but ``signals``."""
     for table in sorted({table for name in wanted & VIEWS.keys() for table in VIEWS[name].needs}):
-        _load_table(loading, table)
+        columns = ", ".join(
+            f'"{c.name}" {_TYPES.get(str(c.type), "VARCHAR")}' for c in metadata.tables[table].columns
+        )
+        connection.execute(f"CREATE TABLE store_{table} ({columns})")
     for name in sorted(wanted & VIEWS.keys()):
-        view = VIEWS[name]
-        columns = view.columns.format(personal="true" if loading.personal else "false")
-        loading.to.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM {view.source}")  # noqa: S608 -- ours
+        columns = VIEWS[name].columns.format(personal="true" if personal else "false")
+        connection.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM {VIEWS[name].source}")  # noqa: S608
+    for name in sorted(wanted & _STATEMENTS.keys()):
+        for statement in _STATEMENTS[name]:
+            connection.execute(statement)
+
+
+_TYPES = {"BIGINT": "BIGINT", "INTEGER": "BIGINT", "SMALLINT": "BIGINT", "DOUBLE": "DOUBLE"}
+_STATEMENTS = {
+    "records": (
+        """CREATE TABLE store_records
+        (kind VARCHAR, id VARCHAR, version BIGINT, data VARCHAR, changed BIGINT, who VARCHAR)""",
+        f"CREATE VIEW records AS SELECT * REPLACE ({instant('changed')} AS changed) FROM store_records",  # noqa: S608
+    ),
+    "indicators": (
+        """CREATE TABLE indicators
+        (id VARCHAR, title_zh VARCHAR, title_en VARCHAR, measure VARCHAR, target DOUBLE)""",
+    ),
+}
+
+
+def shapes(wanted: set[str]) -> dict[str, dict[str, str]]:
+    """The columns of the wanted views with their types."""
+    with duckdb.connect() as connection:
+        create(connection, wanted, personal=True)
+        if "signals" in wanted:
+            connection.execute(f"CREATE TABLE signals ({SIGNAL_COLUMNS})")
+        return {
+            name: {str(c[0]): str(c[1]) for c in connection.execute(f"DESCRIBE {name}").fetchall()}
+            for name in wanted
+        }
+
+
+def load(loading: Loading, wanted: set[str], within: Mapping[str, Sequence[Sequence[Between]]]) -> None:
+    """Fill the wanted views, of some only what lies ``within``; TooMuchError when there are too many rows."""
+    create(loading.to, wanted, personal=loading.personal)
+    bounds = {DATED[name][0]: spans for name, spans in within.items() if name in DATED}
+    for table in sorted({table for name in wanted & VIEWS.keys() for table in VIEWS[name].needs}):
+        for some in bounds.get(table, [()]):
+            fill_all(loading.to, f"store_{table}", loading.tx.archive.table(table, *some))
     if "records" in wanted:
         _load_records(loading)
     if "indicators" in wanted:
         _load_indicators(loading)
 
 
-_TYPES = {"BIGINT": "BIGINT", "INTEGER": "BIGINT", "SMALLINT": "BIGINT", "DOUBLE": "DOUBLE"}
-
-
-def _load_table(loading: Loading, table: str) -> None:
-    columns = ", ".join(
-        f'"{c.name}" {_TYPES.get(str(c.type), "VARCHAR")}' for c in metadata.tables[table].columns
-    )
-    loading.to.execute(f"CREATE TABLE store_{table} ({columns})")
-    fill_all(loading.to, f"store_{table}", loading.tx.archive.table(table))
-
-
 def fill_all(connection: duckdb.DuckDBPyConnection, table: str, portions: Iterator[list[Any]]) -> None:
     """Take over rows in portions; TooMuchError when they are too many."""
-    rows = 0
+    rows = int(connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])  # noqa: S608 -- ours
     for portion in portions:
         rows += len(portion)
         if rows > MOST:
@@ -142,16 +185,9 @@ def fill_all(connection: duckdb.DuckDBPyConnection, table: str, portions: Iterat
 
 
 def _load_records(loading: Loading) -> None:
-    loading.to.execute(
-        "CREATE TABLE store_records"
-        " (kind VARCHAR, id VARCHAR, version BIGINT, data VARCHAR, changed BIGINT, who VARCHAR)"
-    )
     kinds = loading.catalogue.record_kinds
     shown = ([_shown(row, kinds, loading) for row in rows if not row[6]] for rows in _records(loading))
     fill_all(loading.to, "store_records", shown)
-    loading.to.execute(
-        f"CREATE VIEW records AS SELECT * REPLACE ({instant('changed')} AS changed) FROM store_records"  # noqa: S608
-    )
 
 
 def _records(loading: Loading) -> Iterator[list[tuple[Any, ...]]]:
@@ -170,10 +206,6 @@ def _shown(row: tuple[Any, ...], kinds: Mapping[str, RecordKind], loading: Loadi
 
 
 def _load_indicators(loading: Loading) -> None:
-    loading.to.execute(
-        "CREATE TABLE indicators"
-        " (id VARCHAR, title_zh VARCHAR, title_en VARCHAR, measure VARCHAR, target DOUBLE)"
-    )
     rows = [
         (i.id, i.title.zh, i.title.en, str(i.rule.measure), i.rule.target)
         for i in loading.catalogue.indicators.values()

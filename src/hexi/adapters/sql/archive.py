@@ -24,7 +24,7 @@ from sqlalchemy import (
 from hexi.adapters.sql.link import ignoring, replacing
 from hexi.adapters.sql.tables import archive_erasure, archive_file, metadata, setting, signal
 from hexi.adapters.sql.work import Work
-from hexi.kernel.archive import SLACK, ArchiveFile, Erasure, Fence, FileState, HotRow, TurnLostError
+from hexi.kernel.archive import SLACK, ArchiveFile, Between, Erasure, Fence, FileState, HotRow, TurnLostError
 from hexi.kernel.clock import HOUR, Instant
 
 PORTION = 50_000
@@ -165,11 +165,12 @@ class SqlArchive:
             if len(found) < PORTION:
                 return
 
-    def table(self, name: str) -> Iterator[list[tuple[Any, ...]]]:
-        """All rows of one of the store's own tables, in portions, in the order of its columns."""
+    def table(self, name: str, *within: Between) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of one of the store's own tables, all or those within bounds, in portions."""
         table = metadata.tables[name]
         keys = list(table.primary_key.columns)
-        query: Select[Any] = select(table).order_by(*keys).limit(PORTION)
+        wanted = [table.c[column].between(least, most) for column, least, most in within]
+        query: Select[Any] = select(table).where(*wanted).order_by(*keys).limit(PORTION)
         places = [list(table.c).index(key) for key in keys]
         last: tuple[Any, ...] | None = None
         while True:
