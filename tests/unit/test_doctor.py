@@ -16,9 +16,11 @@ import time
 import msgspec
 import pytest
 
+from hexi.adapters.backup import holding
 from hexi.adapters.certificates import ends_at
+from hexi.adapters.packs.folder import digest
 from hexi.adapters.packs.load import load_packs
-from hexi.adapters.sql import open_store
+from hexi.adapters.sql import SqlStore, open_store
 from hexi.cli import main
 from hexi.cli.checks import machine
 from hexi.cli.common import now
@@ -299,7 +301,14 @@ def process(identity, *, roles=("intake", "clock", "senders", "web"), seen=0, **
     )  # fmt: skip
 
 
-def test_processes_that_are_missing_or_differ_are_named(doctor, store):
+def test_a_platform_that_runs_alone_is_known_by_its_hold_on_the_folder(doctor, store, tmp_path):
+    assert doctor().bad("processes") == ("warning", "no process of the platform is running")
+    with holding(tmp_path / "var"):
+        assert doctor().of("processes") == ["the platform is running"]
+
+
+def test_processes_that_are_missing_or_differ_are_named(doctor, store, monkeypatch):
+    monkeypatch.setattr(SqlStore, "dialect", "postgresql")  # whose processes keep the same table
     assert doctor().bad("processes") == ("warning", "no process of the platform is running")
     soon = -600_000  # alive for as long as this test takes
 
@@ -322,11 +331,18 @@ def test_processes_that_are_missing_or_differ_are_named(doctor, store):
     assert told.of("processes", "error") == ["the processes have different secrets"]
 
 
-def test_scenario_files_that_are_not_in_force_are_named(doctor, store):
+def test_scenario_files_that_are_not_in_force_are_named(doctor, store, tmp_path):
+    def said():
+        with holding(tmp_path / "var"):
+            return doctor()
+
     with store.write() as tx:
-        tx.processes.put(process("a", seen=-600_000))
         tx.settings.put("packs.in_force", "something else")
-    assert doctor().bad("in_force") == ("warning", "the scenario files on the disk are not those in force")
+    assert said().bad("in_force") == ("warning", "the scenario files on the disk are not those in force")
+    with store.write() as tx:
+        tx.settings.put("packs.in_force", digest())
+    assert said().of("in_force", "ok")
+    assert doctor().of("in_force") == []
 
 
 def test_a_broken_scenario_file_is_named(doctor, store, tmp_path):

@@ -6,6 +6,7 @@ composition root can hand the methods to whoever calls them. Times are seconds, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from prometheus_client import (
@@ -78,6 +79,7 @@ class Metrics:
 
     def _make_watch(self) -> None:
         self._well = self._gauge("hexi_well", "1 while writing, deadlines and notices work, as last looked.")
+        self._well.set(math.nan)
         self._pings = self._counter("hexi_pings", "Pings to the outside, by what became of them.", "result")
         told = {
             "disk": ("hexi_disk_free_bytes", "Bytes free in the data folder."),
@@ -152,9 +154,9 @@ class Metrics:
         self._requests.labels(method, str(status)).inc()
         self._request.observe(seconds)
 
-    def well(self, *, is_well: bool) -> None:
-        """The platform has looked whether it is well."""
-        self._well.set(is_well)
+    def well(self, *, is_well: bool | None) -> None:
+        """The platform has looked whether it is well; None: this process does not look any more."""
+        self._well.set(math.nan if is_well is None else is_well)
 
     def pinged(self, result: str) -> None:
         """A ping was ``sent``, has ``failed``, or was ``withheld`` because something is wrong."""

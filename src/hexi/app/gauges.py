@@ -32,7 +32,7 @@ def connect_gauges(metrics: Metrics, platform: Platform, store: SqlStore, settin
         overdue=lambda: _or_nan(lambda: _overdue(platform)),
         backup=lambda: backup_age(settings.watch.backups),
         behind=lambda: _or_nan(lambda: _behind(platform, store, settings.archive.hot)),
-        processes=lambda: _or_nan(lambda: len(_present(store))),
+        processes=lambda: _or_nan(lambda: len(_present(store)) or math.nan),
         standbys=lambda: _or_nan(lambda: sum(process.standby for process in _present(store))),
         missing=lambda: _or_nan(lambda: _missing(store)),
     )

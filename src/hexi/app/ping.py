@@ -28,11 +28,14 @@ class Ping:
         """Go on until cancelled; a hanging far side costs its timeout and nothing else."""
         loop = asyncio.get_running_loop()
         limit = aiohttp.ClientTimeout(total=self._watch.timeout / SECOND)
-        async with aiohttp.ClientSession(timeout=limit) as client:
-            while True:
-                began = loop.time()
-                await self._round(client)
-                await asyncio.sleep(max(0.0, began + self._watch.every / SECOND - loop.time()))
+        try:
+            async with aiohttp.ClientSession(timeout=limit) as client:
+                while True:
+                    began = loop.time()
+                    await self._round(client)
+                    await asyncio.sleep(max(0.0, began + self._watch.every / SECOND - loop.time()))
+        finally:
+            self._metrics.well(is_well=None)
 
     async def _round(self, client: aiohttp.ClientSession) -> None:
         wrong = await trouble(self._platform, self._watch.timeout)

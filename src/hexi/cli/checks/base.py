@@ -8,11 +8,13 @@ from typing import Literal
 
 import msgspec
 
+from hexi.adapters.backup import BackupError, holding
 from hexi.adapters.packs.load import Loaded
 from hexi.adapters.sql import SqlStore
 from hexi.kernel.catalogue import Catalogue
 from hexi.kernel.clock import Instant
 from hexi.kernel.ports import StoreError
+from hexi.kernel.process import living
 from hexi.kernel.record import Record
 from hexi.kernel.text import Text
 from hexi.settings import Settings
@@ -88,6 +90,18 @@ def _findings(name: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Find
     except StoreError as fault:
         told = error(f"“{name}”检查不了：{fault}", f"{name} could not be looked at: {fault}")
         yield msgspec.structs.replace(told, check=name)
+
+
+def is_running(patient: Patient, now: Instant) -> bool:
+    """Whether the platform runs: on SQLite its one process holds the data folder, else it gives signs."""
+    if patient.store.dialect == "sqlite":
+        try:
+            with holding(patient.settings.data_dir):
+                return False
+        except BackupError:
+            return True
+    with patient.store.read() as tx:
+        return bool(living(tx.processes.all(), now))
 
 
 def names(records: list[Record], language: str) -> str:

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 from hexi.adapters.packs.check import check as check_packs
 from hexi.adapters.packs.folder import IN_FORCE, digest
-from hexi.cli.checks.base import Finding, Installation, Patient, error, ok, warning
+from hexi.cli.checks.base import Finding, Installation, Patient, error, is_running, ok, warning
 from hexi.kernel.clock import Instant
-from hexi.kernel.process import living
 
 
 def packs(patient: Installation, _: Instant) -> Iterator[Finding]:
@@ -31,8 +30,8 @@ def packs(patient: Installation, _: Instant) -> Iterator[Finding]:
 def in_force(patient: Patient, now: Instant) -> Iterator[Finding]:
     """A running platform works by the files that are on the disk now."""
     with patient.store.read() as tx:
-        told, running = tx.settings.get(IN_FORCE), living(tx.processes.all(), now)
-    if not running or told is None:
+        told = tx.settings.get(IN_FORCE)
+    if told is None or not is_running(patient, now):
         return
     if told == digest(patient.settings.packs):
         yield ok("磁盘上的场景文件都已生效", "the scenario files on the disk are in force")
