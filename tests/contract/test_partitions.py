@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 from tests.contract.databases import database, engine_of, kill_half_migrated, revision, run
 from tests.contract.make import NOW, a_signal
 
-from hexi.adapters.sql import SCHEMA, SqlStore, online, open_store
+from hexi.adapters.sql import SCHEMA, SqlStore, days, online, open_store
 from hexi.adapters.sql.days import AHEAD, MOST, Days, NotArchivedError, day_of, name_of
 from hexi.adapters.sql.schema import bring_up, step
 from hexi.kernel.clock import DAY
@@ -88,8 +88,8 @@ def _placed(url: str) -> dict[str, str]:
 
 
 def test_a_start_makes_the_present_days(store: SqlStore, url: str) -> None:
-    days = [name_of(TODAY + n * DAY) for n in range(AHEAD + 1)]
-    assert set(_names(url)) - {name_of(TODAY + (AHEAD + 1) * DAY)} == {*days, "signal_default"}
+    made = [name_of(TODAY + n * DAY) for n in range(AHEAD + 1)]
+    assert set(_names(url)) - {name_of(TODAY + (AHEAD + 1) * DAY)} == {*made, "signal_default"}
     assert _days(store).make_ahead() == []
 
 
@@ -145,6 +145,20 @@ def test_several_processes_make_the_days_at_once(store: SqlStore, url: str) -> N
     _days(store).make(days)
     assert set(map(name_of, days)) <= set(_names(url))
     assert len(made) == len(set(made))
+
+
+def test_a_start_does_not_wait_for_a_day_that_cannot_be_made(
+    store: SqlStore, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(days, "HASTE", 0.1)
+    tomorrow = TODAY + 2 * DAY
+    _days(store).drop(tomorrow, archived=0)
+    with psycopg.connect(url) as report:
+        report.execute("SELECT count(*) FROM signal")  # and keeps its lock
+        open_store(url).close()
+        assert name_of(tomorrow) not in _names(url)
+    open_store(url).close()
+    assert name_of(tomorrow) in _names(url)
 
 
 def test_a_day_is_dropped_only_when_every_signal_of_it_is_archived(store: SqlStore, url: str) -> None:
@@ -355,6 +369,13 @@ def test_a_migration_killed_anywhere_is_finished_beside_a_writer(early: str, wor
         _bring_up(early)
         writer.go_on(5)
     _check(early, writer.written)
+
+
+def test_several_starts_migrate_once(early: str) -> None:
+    starts = [_Background(lambda: open_store(early).close()) for _ in range(3)]
+    for start in starts:
+        start.result()
+    _check(early, 3000)
 
 
 def test_an_index_left_invalid_is_built_again(early: str) -> None:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from hexi.adapters.sql import online
 from hexi.kernel.clock import DAY, Instant
@@ -25,7 +26,9 @@ MOST = 100_000
 CHUNK = 20_000
 """Rows of a shared partition that one transaction drops."""
 PATIENCE = 30.0
-"""Seconds a change goes on asking for its locks; it is asked for again at the next round."""
+"""Seconds that letting go of a day goes on asking for its locks."""
+HASTE = 3.0
+"""Seconds that making a day does: the next start or look asks again, and nothing is refused meanwhile."""
 DEFAULT, BEFORE = "signal_default", "signal_before"
 
 _PARTITIONS = text(
@@ -144,7 +147,13 @@ class Days:
 
 
 def _made(connection: Connection, day: Instant) -> bool:
-    return online.patiently(connection, lambda: _make(connection, day), PATIENCE)
+    """Whether the day is new; a day whose locks somebody keeps is left for later."""
+    try:
+        return online.patiently(connection, lambda: _make(connection, day), HASTE)
+    except DBAPIError as error:
+        if online.was_locked(error):
+            return False
+        raise
 
 
 def _make(connection: Connection, day: Instant) -> bool:

@@ -98,14 +98,15 @@ def patiently(connection: Connection, change: Callable[[], T], patience: float =
             connection.commit()
         except DBAPIError as error:
             connection.rollback()
-            if not _was_locked(error) or time.monotonic() > end:
+            if not was_locked(error) or time.monotonic() > end:
                 raise
             time.sleep(PAUSE)
         else:
             return done
 
 
-def _was_locked(error: DBAPIError) -> bool:
+def was_locked(error: DBAPIError) -> bool:
+    """Whether a statement was given up for a lock it did not get."""
     return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
 
