@@ -126,17 +126,23 @@ class Prometheus:
 
     def value(self, query):
         """The present value of a query; None while there is none."""
-        try:
-            told = httpx.get(f"{self.url}/query", params={"query": query}, trust_env=False, timeout=5).json()
-        except httpx.TransportError:
-            return None
-        found = told["data"]["result"]
+        told = self._ask("query", query=query)
+        found = told["result"] if told else []
         return float(found[0]["value"][1]) if found else None
 
     def firing(self):
         """The names of the alerts that fire now."""
-        told = httpx.get(f"{self.url}/alerts", trust_env=False, timeout=5).json()["data"]["alerts"]
-        return {alert["labels"]["alertname"] for alert in told if alert["state"] == "firing"}
+        told = self._ask("alerts")
+        alerts = told["alerts"] if told else []
+        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+
+    def _ask(self, what, **query):
+        """What its API says; None while it is not ready."""
+        try:
+            answer = httpx.get(f"{self.url}/{what}", params=query, trust_env=False, timeout=5)
+        except httpx.TransportError:
+            return None
+        return answer.json()["data"] if answer.status_code == 200 else None
 
 
 @pytest.fixture

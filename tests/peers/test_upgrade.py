@@ -287,6 +287,16 @@ def test_installing_again_changes_nothing(upgraded, root):
     assert (upgraded.prefix / __version__ / ".complete").stat().st_mtime_ns == before
 
 
+def test_where_nothing_was_before_it_is_simply_in_use(upgraded, root, tmp_path):
+    (tmp_path / __version__).symlink_to(upgraded.prefix / __version__)
+    code, said = install(root, "--prefix", tmp_path, "--config", tmp_path / "none.toml")
+    assert code == 0, said
+    assert run(tmp_path / "current" / "bin" / "hexi", "--version") == f"hexi {__version__}\n"
+    code, said = install(root, "--prefix", tmp_path, "--rollback")
+    assert code == 1
+    assert "there is no version to go back to" in said
+
+
 def test_taken_back_the_old_version_has_everything_also_what_came_since(rolled_back):
     assert in_use(rolled_back) == rolled_back.old
     assert schema_of(rolled_back) == "0002"

@@ -6,9 +6,11 @@ import asyncio
 
 from tests.contract.make import a_signal
 
+from hexi.adapters.packs.folder import IN_FORCE, digest
 from hexi.adapters.sql.forget import AT_ONCE
 from hexi.app.compose import open_app
 from hexi.kernel.clock import DAY, SECOND
+from hexi.kernel.ports import CaseFilter
 from hexi.settings import Settings
 
 MANY = 2 * AT_ONCE + 7
@@ -59,3 +61,52 @@ def test_what_is_long_past_goes_whole_in_one_look_and_nothing_else(tmp_path):
             await app.stop()
 
     asyncio.run(run())
+
+
+SCENARIO = """
+id = "mine.knock"
+title = { zh = "敲门", en = "A knock" }
+[signal]
+kinds = ["door.knock"]
+[case]
+severity = "minor"
+[[response]]
+role = "duty"
+tell = ["district.duty"]
+by = ["desk"]
+text = { zh = "有人敲门。", en = "Somebody knocks." }
+"""
+
+
+def test_it_says_by_which_files_the_platform_works(tmp_path):
+    pack = tmp_path / "mine"
+    (pack / "catalogue").mkdir(parents=True)
+    (pack / "pack.toml").write_text('id = "mine"\ntitle = { zh = "我", en = "Mine" }\nowner = "x"\n')
+    file = pack / "catalogue" / "knock.toml"
+    file.write_text(SCENARIO)
+
+    async def run():
+        app = open_app(Settings(data_dir=tmp_path / "data", packs=(pack,)))
+
+        def said():
+            with app.store.read() as tx:
+                return tx.settings.get(IN_FORCE)
+
+        await app.start()
+        try:
+            await _until(lambda: said() == digest((pack,)), 60)
+            good = said()
+            file.write_text(SCENARIO.replace("[case]", "[case"))
+            await _until(lambda: _open_technical(app.store), 60)
+            assert said() == good != digest((pack,))
+            file.write_text(SCENARIO.replace("A knock", "Somebody knocks"))
+            await _until(lambda: said() == digest((pack,)), 60)
+        finally:
+            await app.stop()
+
+    asyncio.run(run())
+
+
+def _open_technical(store):
+    with store.read() as tx:
+        return tx.cases.count(CaseFilter(open=True, scenario="core.technical"))
