@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,23 @@ def test_restoring_what_is_no_backup_changes_nothing(file_url: str, tmp_path: Pa
     with store.read() as tx:
         assert tx.settings.get("state") == "kept"
     store.close()
+
+
+@pytest.mark.parametrize(("least", "taken"), [(SCHEMA, True), ("9999", False)])
+def test_a_copy_of_a_newer_build_comes_back_where_this_one_may_work_on_it(
+    file_url: str, tmp_path: Path, *, least: str, taken: bool
+) -> None:
+    open_store(file_url).close()
+    backup(file_url, tmp_path / "copy.db")
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as copy, copy:
+        copy.execute("UPDATE alembic_version SET version_num = '9999'")
+        copy.execute("UPDATE setting SET value = ? WHERE name = 'schema.compatible'", (least,))
+    if taken:
+        restore(file_url, tmp_path / "copy.db")
+        open_store(file_url).close()
+    else:
+        with pytest.raises(BackupError, match="newer"):
+            restore(file_url, tmp_path / "copy.db")
 
 
 def test_what_cannot_be_copied_is_said(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tests.unit.spine_world import World, catalogue, core_kinds
 from hexi.adapters.sql import SCHEMA, open_store
 from hexi.adapters.sql.schema import OLDEST, bring_down
 from hexi.kernel.access import Account, Look, Token
-from hexi.kernel.ports import Quarantined
+from hexi.kernel.ports import Quarantined, StoreError
 from hexi.spine.rebuild import rebuild_all
 
 
@@ -128,6 +128,19 @@ def test_a_way_back_that_is_none_is_refused(url: str, to: str) -> None:
     with engine_of(url) as engine, pytest.raises(ValueError, match=to):
         bring_down(engine, to)
     assert revision(url) == SCHEMA
+
+
+@pytest.mark.postgresql
+def test_there_is_no_way_back_while_others_are_connected(postgresql_url: str) -> None:
+    with database(postgresql_url) as url:
+        store = open_store(url)
+        with pytest.raises(StoreError) as told:
+            _go_back(url)
+        store.close()
+        assert told.value.kind == "locked"
+        assert revision(url) == SCHEMA
+        _go_back(url)
+        assert revision(url) == OLDEST
 
 
 def test_what_is_long_past_goes_from_an_earlier_database_too(earlier: tuple[str, MetaData, Rows]) -> None:

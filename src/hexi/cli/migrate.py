@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 
 from hexi.adapters.backup import BackupError, holding
 from hexi.cli import common
+from hexi.kernel.ports import StoreError
 from hexi.kernel.text import Text
 from hexi.settings import Settings, read_secret
 
@@ -131,6 +132,14 @@ def _go_back(of: Settings, to: str) -> None:
     try:
         with _stopped(of):
             go_back(url, to)
+    except StoreError as error:
+        if error.kind != "locked":
+            raise
+        raise common.Fault(
+            "数据库正被使用：请先停止所有 hexi 进程",
+            "the database is in use: stop every process of hexi first",
+            common.FAILED,
+        ) from error
     except ValueError as error:
         raise common.Fault(
             f"不能退到 {to}：可退到 {OLDEST} 及以后的旧结构",
