@@ -182,9 +182,10 @@ _NEVER = "never heard"
 
 def _remember_link(work: Work, subject: str) -> None:
     """The silence deadline keeps the link, so that another process and the next start know it too."""
+    if not work.knows(subject):
+        return  # it will have its deadline when it is registered
+    work.linked[subject] = work.link
     known = work.tx.deadlines.get(f"silence/{subject}")
-    if known or work.knows(subject):  # one that is not yet registered will have its deadline later
-        work.linked[subject] = work.link
     if known and known.body.get("link") != work.link:
         body = known.body | {"link": work.link}
         work.tx.deadlines.arm([msgspec.structs.replace(known, body=body)])
