@@ -77,9 +77,9 @@ def furnish(folder: Path, url: str) -> None:
     app.store.close()
 
 
-def child(folder: str, url: str) -> None:
-    """The platform, until it is killed."""
-    app = open_app(settings(Path(folder), url))
+def serve_until_killed(of: Settings) -> None:
+    """The platform; says when it answers, and where."""
+    app = open_app(of)
 
     async def ready(address: str) -> None:
         print(f"{time.monotonic()} {address}", flush=True)
@@ -132,16 +132,24 @@ class Siege:
         self._number = 0
 
     async def start(self) -> Life:
+        return await self.launch("bench.kill")
+
+    async def launch(self, module: str, *more: str) -> Life:
+        """The platform in a process of its own, once it answers."""
         told = self.folder / "platform.log"
         with told.open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "bench.kill", "child", str(self.folder), self.receiver.url),
+                *(sys.executable, "-m", module, "child", str(self.folder), self.receiver.url, *more),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
             )
         assert process.stdout
-        said = (await process.stdout.readline()).decode().split()
-        if len(said) != 2:
+        said: list[str] = []
+        async for line in process.stdout:  # what it logs may come before
+            said = line.decode().split()
+            if len(said) == 2 and said[1].startswith("http"):
+                break
+        else:
             raise RuntimeError(f"the platform did not start: {told.read_text()[-2_000:]}")
         return Life(process, float(said[0]), said[1])
 
@@ -275,6 +283,11 @@ async def siege(kills: int, folder: Path, seed: int = 1) -> Figures:
 def main(kills: int) -> None:
     with tempfile.TemporaryDirectory(prefix="hexi-kill-") as folder:
         figures = uvloop.run(siege(kills, Path(folder)))
+    report(figures)
+
+
+def report(figures: Figures) -> None:
+    """Print what was counted, and end with 1 when anything is not as it has to be."""
     late = sorted(figures.first_call_ms)
     rows = [
         ("kills", figures.kills, ""),
@@ -298,6 +311,6 @@ def main(kills: int) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["child"]:
-        child(*sys.argv[2:])
+        serve_until_killed(settings(Path(sys.argv[2]), sys.argv[3]))
     else:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else 100)
