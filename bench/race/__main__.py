@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0 when hexi lost nothing; the others may."""
     given = sys.argv[1:] if argv is None else list(argv)
     told = _parser().parse_args(given)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
     began = time.monotonic()
     path = told.results or RESULTS / ("smoke.json" if told.smoke else f"{time.strftime('%Y-%m-%d')}.json")
     command = " ".join(["python -m bench.race", *_shown(given)])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from bench.race.alertmanager import Alertmanager, AlertmanagerQuick
 from bench.race.contestant import Contestant
-from bench.race.hexi import HexiHttp, HexiPostgres, HexiSqlite
+from bench.race.hexi import HexiHttp, HexiPostgres, HexiRoles, HexiSqlite
 from bench.race.home_assistant import HomeAssistant, HomeAssistantRaised
 from bench.race.node_red import NodeRed, NodeRedDurable
+from bench.race.zabbix import Zabbix, ZabbixRaised
 
 CONTESTANTS: dict[str, type[Contestant]] = {
     "hexi-sqlite": HexiSqlite,
     "hexi-postgresql": HexiPostgres,
+    "hexi-roles": HexiRoles,
     "hexi-http": HexiHttp,
     "node-red": NodeRed,
     "node-red-durable": NodeRedDurable,
@@ -18,4 +20,6 @@ CONTESTANTS: dict[str, type[Contestant]] = {
     "home-assistant-raised": HomeAssistantRaised,
     "alertmanager": Alertmanager,
     "alertmanager-quick": AlertmanagerQuick,
+    "zabbix": Zabbix,
+    "zabbix-raised": ZabbixRaised,
 }

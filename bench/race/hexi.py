@@ -208,7 +208,7 @@ class HexiSqlite(Contestant):
 
     def _spawn(self, role: str) -> Program:
         command = [sys.executable, "-m", "hexi", "--lang", "en", "--config", "hexi.toml", "serve"]
-        extra = ["--role", role] if role else []
+        extra = ["--role", role, "--port", "0"] if role else []
         return Program([*command, *extra], self.arena.folder, f"hexi{role}.log")
 
     def stop(self) -> None:
@@ -252,3 +252,10 @@ class HexiPostgres(HexiSqlite):
         terms = self.arena.terms
         url = database(f"race_{terms.people}_{terms.devices}", lambda url: _furnish(url, terms))
         return f'[database]\nurl = "{url}"\n'
+
+
+class HexiRoles(HexiPostgres):
+    """A process for each role; a kill ends them all at once."""
+
+    name = "hexi on PostgreSQL, a process for each role"
+    roles: ClassVar[tuple[str, ...]] = ("intake", "clock", "senders", "web")

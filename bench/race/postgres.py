@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import psycopg.conninfo
 
 _numbers = count(1)
 _templates: set[str] = set()
@@ -51,3 +52,20 @@ def database(template: str, fill: Callable[[str], None] | None = None) -> str:
     name = f"round_{next(_numbers)}"
     run(f'CREATE DATABASE "{name}" TEMPLATE "{template if fill else "template1"}"')
     return url_of(name)
+
+
+def run_in(url: str, statement: str) -> None:
+    """One statement in a database."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def parts_of(url: str) -> dict[str, str]:
+    """Host, port, name and user of an address, for programs that want them apart."""
+    found = psycopg.conninfo.conninfo_to_dict(url)
+    return {
+        "host": str(found.get("host", "")),
+        "port": str(found.get("port", "5432")),
+        "name": str(found["dbname"]),
+        "user": str(found["user"]),
+    }

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -153,7 +153,8 @@ class Race:
                 yield track
                 track.door.close()
             finally:
-                contestant.stop()
+                with suppress(AttributeError):  # it never came so far as to have a program
+                    contestant.stop()
                 if broker:
                     broker.stop()
                 judge.close()

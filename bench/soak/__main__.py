@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -27,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     every = told.every or min(60.0, told.minutes * 3)
     plan = Plan(told.minutes, told.rate, told.alarms, every, min(60.0, told.minutes * 3), told.seed)
     _refuse_small_disk(plan, told.work)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
     began = time.monotonic()
     with soaking(plan, told.work, _say) as soak:
         verdicts = soak.run()
