@@ -14,6 +14,7 @@ from tests.unit.spine_world import World
 from hexi.app.compose import open_app
 from hexi.connectors.mqtt.session import LONGEST, SHORTEST, STEADY, Backoff
 from hexi.kernel.ports import StoreError
+from hexi.kernel.process import DEAD_AFTER, Process
 from hexi.protocols import mqtt
 from hexi.protocols.mqtt import Answer, Publish, Reader, Request, Version
 from hexi.settings import MqttLink, Span, Topic
@@ -246,19 +247,34 @@ class TestUplinks:
         yield world
         world.close()
 
+    def live(self, world, *names):
+        now = world.clock.now()
+        with world.store.write() as tx:
+            for name in names:
+                row = Process(id=name, host="h", pid=1, roles=(), playing=(), started=now, seen_at=now)
+                tx.processes.put(row)
+
     def hold(self, world, holder, *, up=True):
         now = world.clock.now()
         with world.store.write() as tx:
             return uplinks.hold(tx, "mqtt:gate", Uplink(holder=holder, beat=now, up=up, since=now))
 
-    def test_one_process_holds_a_link_until_it_leaves_or_falls_silent(self, world):
+    def test_one_process_holds_a_link_until_it_leaves_falls_silent_or_dies(self, world):
+        self.live(world, "a", "b")
         assert self.hold(world, "a").holder == "a"
         assert self.hold(world, "b").holder == "a"
         world.clock.advance(LEFT_AFTER)
+        self.live(world, "a", "b")
         assert self.hold(world, "b").holder == "b"
-        with world.store.write() as tx:
-            uplinks.let_go(tx, "mqtt:gate", "b", world.clock.now())
+        world.clock.advance(DEAD_AFTER)
+        self.live(world, "a")
         assert self.hold(world, "a").holder == "a"
+        self.live(world, "a", "b")
+        assert self.hold(world, "b").holder == "a"
+        self.hold(world, "a")
+        with world.store.write() as tx:
+            uplinks.let_go(tx, "mqtt:gate", "a", world.clock.now())
+        assert self.hold(world, "b").holder == "b"
 
     def test_since_is_when_it_last_changed_or_was_looked_after_again(self, world):
         first = self.hold(world, "a").since

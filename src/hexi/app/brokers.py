@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from random import SystemRandom
 
 import structlog
@@ -25,9 +24,9 @@ _log = structlog.get_logger("hexi.mqtt")
 class Brokers:
     """A service; see ``compose``."""
 
-    def __init__(self, platform: Platform, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, platform: Platform, settings: Settings, metrics: Metrics, process: str | None) -> None:
         self._platform = platform
-        whence = Whence(platform, secrets.token_hex(6), metrics, SystemRandom())
+        whence = Whence(platform, process or uplinks.ALONE, metrics, SystemRandom())
         self._links = [Link(name, link, whence) for name, link in settings.mqtt.items()]
 
     async def run(self) -> None:

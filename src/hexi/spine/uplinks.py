@@ -18,7 +18,10 @@ BEAT: Duration = 5 * SECOND
 """How often whoever holds a link says so."""
 
 LEFT_AFTER: Duration = 15 * SECOND
-"""A link whose holder has said nothing for so long is held by nobody: another process takes it."""
+"""A link whose holder has said nothing for so long is heard by nobody."""
+
+ALONE = "alone"
+"""The holder's name when there is only one process: after a crash it goes on at once."""
 
 _LINKS = "uplinks"
 _encode = msgspec.json.encode
@@ -53,11 +56,18 @@ def read(tx: Transaction, name: str) -> Uplink | None:
     return msgspec.json.decode(said, type=Uplink)
 
 
+def is_free(tx: Transaction, state: Uplink | None, holder: str, now: Instant) -> bool:
+    """Whether a process may hold a link: it does already, or no process that lives does."""
+    if state is None or state.holder == holder or not state.held(now):
+        return True
+    return not any(p.id == state.holder and p.alive(now) for p in tx.processes.all())
+
+
 def hold(tx: Transaction, name: str, wanted: Uplink) -> Uplink:
     """Take or keep a link; what stands now, which is another's when that one holds it."""
     before = read(tx, name)
     now = wanted.beat
-    if before and before.holder != wanted.holder and before.held(now):
+    if before and not is_free(tx, before, wanted.holder, now):
         return before
     goes_on = before is not None and before.up is wanted.up and before.held(now)
     after = msgspec.structs.replace(wanted, since=before.since if before and goes_on else now)

@@ -92,12 +92,14 @@ class Link:
         """Tell when the link goes down or comes back, keep it, and listen if it is ours."""
         self._count()
         now, up = self._platform.clock.now(), self.is_up
-        if now - self._told < uplinks.BEAT and (self._state is None or up is self._state.up):
+        if self._state and now - self._told < uplinks.BEAT and up is self._state.up:
             return
-        before = await asyncio.to_thread(self._read)
+        before, free = await asyncio.to_thread(self._read, now)
+        if before and not free:
+            await self._follow(before)
+            return
         wanted = self._wanted(before, now, up=up)
-        may = before is None or before.holder == wanted.holder or not before.held(now)
-        if may and wanted.up is not (before is None or before.up):
+        if wanted.up is not (before is None or before.up):
             await self._report(CLEARED if wanted.up else DOWN, wanted)  # first: to be told twice is one case
         after = await self._platform.intake.call(lambda tx: uplinks.hold(tx, self.name, wanted))
         self._told = now
@@ -108,9 +110,10 @@ class Link:
         counts.mqtt_connected(self.name, sum(s.up for s in self._sessions))
         counts.mqtt_unacknowledged(self.name, sum(s.unacknowledged for s in self._sessions))
 
-    def _read(self) -> Uplink | None:
+    def _read(self, now: Instant) -> tuple[Uplink | None, bool]:
         with self._platform.store.read() as tx:
-            return uplinks.read(tx, self.name)
+            state = uplinks.read(tx, self.name)
+            return state, uplinks.is_free(tx, state, self._whence.holder, now)
 
     def _wanted(self, before: Uplink | None, now: Instant, *, up: bool) -> Uplink:
         """What we would have stand; a link that was down is down until it listens again."""
