@@ -134,6 +134,32 @@ def test_the_other_views_are_read_by_the_day_as_well(shown: Desk, condition: str
     assert rows(shown, sql + condition) == rows(shown, f"WITH {with_all} {sql}{everything}")
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT count(*) FROM measures",
+        "SELECT sum(hit), count(*) FROM measures WHERE day = '2026-05-01'",
+        "SELECT m FROM measures m ORDER BY m",
+        "SELECT measures FROM measures ORDER BY 1",
+        "SELECT COLUMNS(*) FROM measures ORDER BY ALL",
+        "FROM measures ORDER BY ALL",
+        "SELECT min(columns('h.*')) FROM measures",
+        'SELECT "Day", INDICATOR FROM measures ORDER BY ALL',
+        "SELECT a.day, count(*) FROM measures a JOIN measures b USING (indicator, day) GROUP BY 1 ORDER BY 1",
+        "SELECT title_zh, count(*) FROM measures JOIN indicators i ON i.id = indicator GROUP BY 1 ORDER BY 1",
+        "SELECT x.street FROM (SELECT * FROM measures) x ORDER BY 1",
+        "SELECT street, list(hit) FROM measures GROUP BY ALL",
+        "SELECT count(*) FROM cases NATURAL JOIN measures",
+    ],
+)
+def test_columns_that_no_query_mentions_need_not_be_read(
+    shown: Desk, sql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = rows(shown, sql)
+    monkeypatch.setattr("hexi.adapters.archive.query._mentioned", lambda _: None)
+    assert found == rows(shown, sql)
+
+
 def test_only_the_needed_rows_are_taken_over(shown: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "MOST", 50)
     since = f"received >= make_timestamp_ms({START - 24 * HOUR})"

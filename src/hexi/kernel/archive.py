@@ -149,6 +149,10 @@ class Archive(Protocol):
         """The rows of one of the store's own tables, all or those within bounds, in portions."""
         ...
 
+    def tally(self, name: str, columns: Sequence[str], *within: Between) -> list[tuple[Any, ...]]:
+        """Every combination of values of some columns that a table has within bounds, and how often."""
+        ...
+
     def erase(self, subject: str, until: Instant) -> None:
         """From now on no query shows data of a subject received until then; files are rewritten later."""
         ...

@@ -121,11 +121,41 @@ def named(sql: str) -> set[str]:
             raise _refused(error) from None
         if kinds != ["SELECT"]:
             raise QueryError("只能是一条 SELECT", "a query is one SELECT and nothing else")
+    return _views_in(_tree(sql))
+
+
+def _tree(sql: str) -> dict[str, Any]:
+    """The syntax of a query as DuckDB reads it."""
+    with duckdb.connect() as connection:
         told = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()[0][0]
-    tree = msgspec.json.decode(told)
+    tree: dict[str, Any] = msgspec.json.decode(told)
     if tree.get("error"):
         raise QueryError(f"无法解析：{tree['error_message']}", f"cannot be read: {tree['error_message']}")
-    return _views_in(tree)
+    return tree
+
+
+def _mentioned(sql: str) -> frozenset[str] | None:
+    """Every word of a query that could name a column; None when it may mean columns it does not name."""
+    words, tables, alone = set[str](), set[str](), set[str]()
+    for node in _nodes(_tree(sql)):
+        if node.get("class") == "STAR" or node.get("type") == "SHOW_REF" or node.get("ref_type") == "NATURAL":
+            return None
+        if node.get("type") == "BASE_TABLE":
+            tables |= {str(node["table_name"]).lower(), str(node.get("alias", "")).lower()}
+        if node.get("type") == "SUBQUERY":
+            tables.add(str(node.get("alias", "")).lower())
+        if node.get("class") == "COLUMN_REF" and len(node["column_names"]) == 1:
+            alone.add(str(node["column_names"][0]).lower())
+        words |= {word.lower() for word in _words(node)}
+    return None if alone & tables else frozenset(words)
+
+
+def _words(node: dict[str, Any]) -> Iterator[str]:
+    for value in node.values():
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            yield from (word for word in value if isinstance(word, str))
 
 
 def _views_in(tree: Any) -> set[str]:
@@ -166,7 +196,8 @@ def _prepared(
     """A connection with the wanted views over one moment of the store, and the files it will read."""
     with session(Path(tempfile.gettempdir()), question.memory) as connection:
         with desk.store.read() as tx:
-            loading = views.Loading(connection, tx, desk.catalogue, question.personal)
+            mentioned = _mentioned(question.sql)
+            loading = views.Loading(connection, tx, desk.catalogue, question.personal, mentioned)
             files = [f for f in tx.archive.files() if f.state is not FileState.GONE]
             try:
                 need = _needed(desk, question.sql, wanted, files)

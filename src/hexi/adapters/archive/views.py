@@ -34,6 +34,8 @@ class Loading(NamedTuple):
     tx: Transaction
     catalogue: Catalogue
     personal: bool
+    mentioned: frozenset[str] | None
+    """Names the query mentions; None when it may mean any column. What is not mentioned need not be read."""
 
 
 class View(NamedTuple):
@@ -83,7 +85,7 @@ VIEWS: dict[str, View] = {
     "measures": View(
         ("measure",),
         "indicator, case_id, CAST(day AS DATE) AS day, street, community, grid, hit, value",
-        "store_measure",
+        "(SELECT *, unnest(range(times)) FROM store_measure)",
     ),
     "places": View(
         ("record",),
@@ -126,7 +128,8 @@ def create(connection: duckdb.DuckDBPyConnection, wanted: set[str], *, personal:
         columns = ", ".join(
             f'"{c.name}" {_TYPES.get(str(c.type), "VARCHAR")}' for c in metadata.tables[table].columns
         )
-        connection.execute(f"CREATE TABLE store_{table} ({columns})")
+        times = ", times BIGINT" if table == "measure" else ""
+        connection.execute(f"CREATE TABLE store_{table} ({columns}{times})")
     for name in sorted(wanted & VIEWS.keys()):
         columns = VIEWS[name].columns.format(personal="true" if personal else "false")
         connection.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM {VIEWS[name].source}")  # noqa: S608
@@ -167,11 +170,27 @@ def load(loading: Loading, wanted: set[str], within: Mapping[str, Sequence[Seque
     bounds = {DATED[name][0]: spans for name, spans in within.items() if name in DATED}
     for table in sorted({table for name in wanted & VIEWS.keys() for table in VIEWS[name].needs}):
         for some in bounds.get(table, [()]):
-            fill_all(loading.to, f"store_{table}", loading.tx.archive.table(table, *some))
+            rows = _measures(loading, some) if table == "measure" else loading.tx.archive.table(table, *some)
+            fill_all(loading.to, f"store_{table}", rows)
     if "records" in wanted:
         _load_records(loading)
     if "indicators" in wanted:
         _load_indicators(loading)
+
+
+def _measures(loading: Loading, some: Sequence[Between]) -> Iterator[list[tuple[Any, ...]]]:
+    """Measures with how many there are alike: a figure does not ask which case each came from."""
+    names = [c.name for c in metadata.tables["measure"].columns]
+    wanted = [name for name in names if loading.mentioned is None or name in loading.mentioned]
+    if "case_id" in wanted:
+        yield from ([(*row, 1) for row in rows] for rows in loading.tx.archive.table("measure", *some))
+    elif wanted:
+        alike = loading.tx.archive.tally("measure", wanted, *some)
+        places = [wanted.index(name) if name in wanted else None for name in names]
+        yield [(*(None if p is None else row[p] for p in places), row[-1]) for row in alike]
+    else:
+        [(rows,)] = loading.tx.archive.tally("measure", [], *some)
+        yield [(*[None] * len(names), rows)]
 
 
 def fill_all(connection: duckdb.DuckDBPyConnection, table: str, portions: Iterator[list[Any]]) -> None:

@@ -182,6 +182,15 @@ class SqlArchive:
             if len(found) < PORTION:
                 return
 
+    def tally(self, name: str, columns: Sequence[str], *within: Between) -> list[tuple[Any, ...]]:
+        """Every combination of values of some columns that a table has within bounds, and how often."""
+        table = metadata.tables[name]
+        wanted = [table.c[column].between(least, most) for column, least, most in within]
+        grouped = [table.c[column] for column in columns]
+        return self._work.link.query(
+            select(*grouped, func.count()).where(*wanted).group_by(*grouped)
+        ).fetchall()
+
     def erase(self, subject: str, until: Instant) -> None:
         """From now on no query shows data of a subject received until then; files are rewritten later."""
         if self._work.link.postgresql:
