@@ -215,7 +215,7 @@ measure = Table(
     Column("grid", KEY),
     Column("hit", Integer),
     Column("value", Double),
-    Index("ix_measure_day", "indicator", "day"),
+    Index("ix_measure_figure", "indicator", "day", "street", "hit"),
     Index("ix_measure_case_id", "case_id"),
     sqlite_with_rowid=False,
 )

@@ -1,9 +1,11 @@
-"""What has moved to the archive."""
+"""What has moved to the archive; a day's figure is counted from an index alone."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+
+from hexi.adapters.sql import online
 
 revision = "0005"
 down_revision = "0004"
@@ -14,7 +16,17 @@ KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 SEQUENCE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
+FIGURE = ("indicator", "day", "street", "hit")
+
+
+def prepare(connection: sa.Connection) -> None:
+    """The index is built beside writers."""
+    online.index(connection, "ix_measure_figure", f"measure ({', '.join(FIGURE)})")
+
+
 def upgrade() -> None:
+    op.create_index("ix_measure_figure", "measure", FIGURE, unique=False, if_not_exists=True)
+    op.drop_index("ix_measure_day", table_name="measure")
     op.create_table(
         "archive_file",
         sa.Column("name", KEY, nullable=False),
@@ -44,3 +56,5 @@ def downgrade() -> None:
     op.drop_table("archive_erasure")
     op.drop_index("ix_archive_file_hour", table_name="archive_file")
     op.drop_table("archive_file")
+    op.create_index("ix_measure_day", "measure", ["indicator", "day"], unique=False)
+    op.drop_index("ix_measure_figure", table_name="measure")
