@@ -8,6 +8,7 @@ from random import SystemRandom
 import structlog
 
 from hexi.adapters.metrics import Metrics
+from hexi.app.member import Member
 from hexi.connectors.mqtt.link import Link, Whence
 from hexi.kernel.ports import StoreError
 from hexi.settings import Settings
@@ -24,9 +25,11 @@ _log = structlog.get_logger("hexi.mqtt")
 class Brokers:
     """A service; see ``compose``."""
 
-    def __init__(self, platform: Platform, settings: Settings, metrics: Metrics, process: str | None) -> None:
+    def __init__(
+        self, platform: Platform, settings: Settings, metrics: Metrics, member: Member | None
+    ) -> None:
         self._platform = platform
-        whence = Whence(platform, process or uplinks.ALONE, metrics, SystemRandom())
+        whence = Whence(platform, member.name if member else uplinks.ALONE, metrics, SystemRandom())
         self._links = [Link(name, link, whence) for name, link in settings.mqtt.items()]
 
     async def run(self) -> None:

@@ -112,7 +112,7 @@ class App:
         self._services: list[tuple[Role | None, Service]] = [
             (None, Renewal(self.platform, loaded, settings)),
             (Role.CLOCK, Upkeep(self.platform, loaded, settings)),
-            (Role.INTAKE, Brokers(self.platform, settings, self.metrics, self.member and self.member.name)),
+            (Role.INTAKE, Brokers(self.platform, settings, self.metrics, self.member)),
             (Role.CLOCK, Ping(self.platform, settings.watch, self.metrics)),
             (Role.CLOCK, DayKeeper(store.days)),
             (Role.CLOCK, Archiver(self.platform, settings)),
