@@ -36,6 +36,7 @@ from typer.testing import CliRunner
 from hexi.adapters.packs.load import load_packs
 from hexi.adapters.sql import open_store
 from hexi.cli import build
+from hexi.cli.checks import Patient, brokers
 from hexi.kernel.ports import StoreError
 from hexi.protocols.mqtt import Publish
 from hexi.settings import load_settings
@@ -96,6 +97,7 @@ def test_what_an_independent_client_says_is_committed_and_only_then_acknowledged
 def test_a_store_that_cannot_take_it_leaves_the_message_with_the_broker(tmp_path, broker, monkeypatch):
     of = settings(tmp_path, link(broker.port))
     real, broken = Intake.submit, threading.Event()
+    monkeypatch.setattr("hexi.connectors.mqtt.session.SETTLE", 0.2)
 
     async def submit(self, signals, link=None):
         if broken.is_set() and link:
@@ -401,13 +403,24 @@ def test_an_expired_certificate_is_refused_named_and_forgiven_when_renewed(tmp_p
             assert "certificate has expired" in str(opened.body)
             assert sample(app, "hexi_mqtt_connected") == 0
             assert sample(app, "hexi_mqtt_lost_total") > 0
+            found = examined(app)
+            assert ["expired" in f.message.en for f in found if f.level == "error"] == [True, True]
             guarded.stop()
             certify(guarded.folder, 30)
             guarded.start()
             await listening(app)
             await until(lambda: not cases(app.store, "core.link_down")[0].is_open)
+            await until(lambda: [f.level for f in examined(app)] == ["ok", "ok"])
 
     uvloop.run(play())
+
+
+def examined(app):
+    """What the doctor finds of the brokers."""
+    catalogue = app.loaded.catalogue()
+    patient = Patient(settings=app.settings, loaded=app.loaded, catalogue=catalogue, store=app.store)
+    now = app.platform.clock.now()
+    return [*brokers.brokers(patient, now), *brokers.reach(patient, now)]
 
 
 def test_a_wrong_password_is_named(tmp_path, guarded):
