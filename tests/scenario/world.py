@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from random import Random
@@ -13,7 +14,7 @@ from hexi.adapters.sql import open_store
 from hexi.kernel.case import Case, Entry
 from hexi.kernel.catalogue import Catalogue
 from hexi.kernel.clock import SimClock, parse_duration, parse_instant
-from hexi.kernel.ports import CaseFilter, Transaction
+from hexi.kernel.ports import CaseFilter, Store, Transaction
 from hexi.kernel.record import Record
 from hexi.kernel.response import Notice
 from hexi.kernel.signal import Signal
@@ -24,6 +25,13 @@ from hexi.spine.spine import Job, Spine
 from hexi.spine.work import Outcome, Taken
 
 NIGHT, MORNING = "2026-05-06T03:10:00+08:00", "2026-05-06T10:00:00+08:00"
+
+
+DATABASES: list[Callable[[], str]] = [lambda: "sqlite:///:memory:"]
+"""Where a world without a store of its own lives: the last of them says."""
+
+STORES: list[Store] = []
+"""What worlds have opened."""
 
 
 @cache
@@ -52,9 +60,10 @@ class Told:
 class World:
     """Everything a scenario needs, standing at an instant."""
 
-    def __init__(self, at: str = NIGHT, store: str = "sqlite:///:memory:", *, fill: bool = True) -> None:
+    def __init__(self, at: str = NIGHT, store: str = "", *, fill: bool = True) -> None:
         self.clock = SimClock(parse_instant(at))
-        self.store = open_store(store, catalogue().record_kinds)
+        self.store = open_store(store or DATABASES[-1](), catalogue().record_kinds)
+        STORES.append(self.store)
         self.phones = Phones()
         self._number = 0
         if fill:
