@@ -64,6 +64,9 @@ class Metrics:
         self._deadlines = self._gauge("hexi_deadlines_pending", "Deadlines that are armed.")
         self._queue = self._gauge("hexi_intake_queue", "Signals that wait for the next commit.")
         self._listeners = self._gauge("hexi_screens_listening", "Screens that listen for changes.")
+        self._processes = self._gauge(
+            "hexi_processes", "Living processes that play a role, as this one sees them.", "role"
+        )
         self._requests = self._counter("hexi_requests", "Requests answered.", "method", "status")
         self._request = self._histogram("hexi_request_seconds", "Time to answer a request.", _QUICK)
 
@@ -188,6 +191,10 @@ class Metrics:
         for gauge, ask in asked:
             if ask:
                 gauge.set_function(ask)
+
+    def processes(self, role: str, count: Callable[[], float]) -> None:
+        """Ask this function for how many processes play a role."""
+        self._processes.labels(role).set_function(count)
 
     def exposition(self) -> bytes:
         """Everything in the text form that Prometheus reads."""

@@ -8,6 +8,7 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from hexi import __version__
@@ -151,6 +152,12 @@ class App:
     def _hand(self, notices: Sequence[Notice]) -> None:
         self.senders.hand(notices)
 
+    def _players(self, role: Role) -> float:
+        """How many processes play a role."""
+        if self.member is None:
+            return float(role in self.roles)
+        return sum(role in process.playing for process in self.member.living())
+
     def _pending(self) -> float:
         try:
             with self.store.read() as tx:
@@ -171,6 +178,8 @@ class App:
             screens=lambda: self.platform.hub.listeners,
             deadlines=self._pending,
         )
+        for role in Role:
+            self.metrics.processes(role, partial(self._players, role))
         await self.platform.intake.start()
         await self.senders.run()
         if self.member is None:

@@ -33,6 +33,7 @@ ROOMS = {
     "query": ("query",),
     "configuration": ("settings",),
     "doctor": ("doctor",),
+    "processes": ("processes",),
     "drill": ("drill",),
     "report": ("report",),
 }

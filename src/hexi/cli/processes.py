@@ -5,6 +5,9 @@ from __future__ import annotations
 import typer
 from rich.table import Table
 
+from hexi.adapters.clock import DatabaseClock
+from hexi.adapters.sql import open_store
+from hexi.adapters.sql.pulse import measure
 from hexi.cli import common
 from hexi.kernel.clock import SECOND, Instant, format_instant
 from hexi.kernel.process import Process
@@ -34,9 +37,7 @@ def processes(as_json: common.AsJson = False) -> None:
             "SQLite 上只有一个进程，承担全部角色", "on SQLite there is one process, and it plays all roles"
         )
         return
-    with common.opened(of, common.packs(of).catalogue()) as store, store.read() as tx:
-        found = tx.processes.all()
-    now = common.now()
+    found, now = _look(of.database_url())
     if as_json:
         common.print_json([_plain(one, now) for one in found])
         return
@@ -48,6 +49,17 @@ def processes(as_json: common.AsJson = False) -> None:
         shown = (one.host, str(one.pid), roles, playing, _state(one, now), one.version)
         table.add_row(*shown, format_instant(one.started))
     common.out.print(table)
+
+
+def _look(url: str) -> tuple[list[Process], Instant]:
+    """Everyone, and the time by the clock of the database, as heartbeats have it."""
+    store, clock = open_store(url), DatabaseClock()
+    try:
+        with store.alone() as tx:
+            measure(tx, clock)
+            return tx.processes.all(), clock.now()
+    finally:
+        store.close()
 
 
 def _state(one: Process, now: Instant) -> str:
