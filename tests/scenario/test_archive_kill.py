@@ -1,4 +1,4 @@
-"""A process at work on the archive is killed at every step and at random; no signal is lost or counted twice."""
+"""Work on the archive is killed at every step and at random; no signal is lost or counted twice."""
 
 from __future__ import annotations
 
