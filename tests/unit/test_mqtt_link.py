@@ -291,3 +291,25 @@ class TestUplinks:
             assert uplinks.read(tx, "mqtt:gate")
             uplinks.declare(tx, ["mqtt:other"])
             assert uplinks.read(tx, "mqtt:gate") is None
+
+
+def test_a_broker_that_says_nothing_more_is_given_up(tmp_path):
+    """It wants to be heard every second, takes our pings, and answers none: the line is dead after 1.5 s."""
+    broker = Played()
+    answer = broker.answer
+
+    def once(packet, writer):
+        if isinstance(packet, Request) and packet.kind == mqtt.CONNECT:
+            broker.hellos.append(packet.body)
+            writer.write(b"\x20\x06\0\0\x03\x13\0\x01")
+        elif not (isinstance(packet, Request) and packet.kind == mqtt.PINGREQ):
+            answer(packet, writer)
+
+    broker.answer = once
+
+    async def play():
+        async with played(tmp_path, broker) as app:
+            await until(lambda: len(broker.hellos) > 1)
+            assert sample(app, "hexi_mqtt_lost_total") >= 1
+
+    asyncio.run(play())

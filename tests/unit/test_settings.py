@@ -185,6 +185,7 @@ def test_every_key_can_be_set_by_its_variable(tmp_path):
         "mqtt.<link>.version": "3.1.1",
         "mqtt.<link>.tls": "false",
         **dict.fromkeys(("mqtt.<link>.keep_alive", "mqtt.<link>.session", "mqtt.<link>.grace"), "9s"),
+        "drill.send": "mark",
         "log.level": "debug",
         "log.form": "json",
     }

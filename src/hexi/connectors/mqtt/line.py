@@ -37,6 +37,7 @@ class Line(asyncio.Protocol):
         self._asked: dict[int, asyncio.Future[Answer]] = {}
         self._number = 0
         self._heard = 0.0
+        self._silence = max(1.0, float(hello.keep_alive))
 
     @property
     def over(self) -> bool:
@@ -88,6 +89,7 @@ class Line(asyncio.Protocol):
         answer = await self._wait(self._connack)
         if answer.code:
             raise LineError(f"the broker refuses us: {mqtt.reason(answer.code)}")
+        self._silence = float(answer.properties.get("keep_alive") or self._silence)
         return answer
 
     async def subscribe(self, filters: Sequence[str]) -> list[str]:
@@ -126,11 +128,10 @@ class Line(asyncio.Protocol):
 
     async def last(self) -> str:
         """Keep the line alive until it ends; returns why it did."""
-        silence = max(1.0, float(self._hello.keep_alive))
         while not self._ended.done():
-            await asyncio.wait({self._ended}, timeout=silence / 2)
+            await asyncio.wait({self._ended}, timeout=self._silence / 2)
             quiet = self._loop.time() - self._heard
-            if quiet > 1.5 * silence and not self._is_paused():
+            if quiet > 1.5 * self._silence and not self._is_paused():
                 self.end(f"nothing heard for {quiet:.0f} s")
             elif not self.over:
                 self._write(mqtt.encode_ping())
