@@ -192,6 +192,12 @@ FORBIDDEN = [
     "SELECT (SELECT count(*) FROM hot_signal) FROM cases",
     "SELECT * FROM cases WHERE id IN (SELECT column0 FROM read_csv('/etc/passwd'))",
     "WITH x AS (SELECT * FROM glob('/*')) SELECT * FROM x",
+    "WITH store_case_log AS (SELECT * FROM store_case_log) SELECT * FROM store_case_log, case_log",
+    "SELECT * FROM store_case_log, case_log WHERE 1 IN (WITH store_case_log AS (SELECT 1) SELECT 1)",
+    "WITH a AS (SELECT * FROM store_case_log), store_case_log AS (FROM case_log) SELECT * FROM a",
+    "WITH RECURSIVE store_notice AS (FROM store_notice UNION FROM store_notice) FROM store_notice, notices",
+    'WITH "main.store_case_log" AS (FROM case_log) SELECT * FROM main.store_case_log',
+    "SELECT * FROM 'x.parquet' WHERE 1 IN (WITH \"x.parquet\" AS (SELECT 1) SELECT 1)",
     "SELECT nothing FROM cases",
     "SELECT ) FROM",
     "",
@@ -204,6 +210,19 @@ def test_a_query_can_only_read_the_views(sql: str, tmp_path: Path) -> None:
     with pytest.raises(QueryError):
         ask(Desk(store, tmp_path, CATALOGUE, NOW), Question(sql=sql))
     store.close()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH cases AS (SELECT * FROM cases) SELECT count(*) FROM cases",
+        "WITH A AS (SELECT 1 AS n), b AS (FROM a) SELECT n FROM (WITH c AS (FROM B) FROM C)",
+        "WITH RECURSIVE r AS (SELECT 0 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 1) SELECT max(n) FROM r",
+        "SELECT count(*) FROM cases WHERE id IN (WITH mine AS (FROM cases) SELECT id FROM mine)",
+    ],
+)
+def test_a_query_may_name_parts_of_itself(sql: str, shown: Desk) -> None:
+    assert rows(shown, sql) == [(1,)]
 
 
 def test_personal_data_are_shown_with_leave_alone(desk: Desk) -> None:

@@ -159,24 +159,58 @@ def _words(node: dict[str, Any]) -> Iterator[str]:
 
 
 def _views_in(tree: Any) -> set[str]:
-    own, found = set[str](), set[str]()
     for node in _nodes(tree):
-        own |= {entry["key"].lower() for entry in (node.get("cte_map") or {}).get("map", ())}
-        if node.get("type") == "BASE_TABLE":
-            place = [node.get(part) for part in ("catalog_name", "schema_name") if node.get(part)]
-            found.add(".".join([*map(str, place), str(node["table_name"])]).lower())
-        elif node.get("type") == "TABLE_FUNCTION":
+        if node.get("type") == "TABLE_FUNCTION":
             name = str(node["function"]["function_name"]).lower()
             if name not in FUNCTIONS:
                 raise QueryError(f"不能使用 {name}()", f"{name}() cannot be used")
-    unknown = sorted(found - own - set(views.NAMES))
+    found = set(_tables(tree, frozenset()))
+    unknown = sorted(found - set(views.NAMES))
     if unknown:
         known = ", ".join(views.NAMES)
         raise QueryError(
             f"没有视图 {', '.join(unknown)}；有：{known}",
             f"there is no view {', '.join(unknown)}; there are {known}",
         )
-    return found & set(views.NAMES)
+    return found
+
+
+def _tables(tree: Any, own: frozenset[str]) -> Iterator[str]:
+    """What a query reads that is none of its own WITH names, each of which holds only where DuckDB lets it.
+
+    Elsewhere the same name would mean an inner table or a file.
+    """
+    if isinstance(tree, list):
+        for value in tree:
+            yield from _tables(value, own)
+    elif isinstance(tree, dict):
+        for entry in (tree.get("cte_map") or {}).get("map", ()):
+            yield from _tables(entry["value"], own)
+            own |= {_folded(entry["key"])}
+        if tree.get("type") == "BASE_TABLE":
+            yield from _named_in(tree, own)
+        for name, value in tree.items():
+            if name != "cte_map":
+                yield from _tables(value, own | _itself(tree, name))
+
+
+def _itself(node: dict[str, Any], part: str) -> set[str]:
+    """A recursive WITH sees itself in its second half."""
+    recursive = node.get("type") == "RECURSIVE_CTE_NODE" and part == "right"
+    return {_folded(node["cte_name"])} if recursive else set()
+
+
+def _named_in(node: dict[str, Any], own: frozenset[str]) -> Iterator[str]:
+    """The table of a FROM; one with a schema is never a query's own."""
+    name = _folded(node["table_name"])
+    place = [str(node.get(part)) for part in ("catalog_name", "schema_name") if node.get(part)]
+    if place or name not in own:
+        yield ".".join([*place, name])
+
+
+def _folded(name: str) -> str:
+    """A name as DuckDB compares it: no case for ASCII letters alone."""
+    return name.lower() if name.isascii() else name
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
