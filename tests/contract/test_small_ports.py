@@ -67,6 +67,16 @@ def test_quarantine_keeps_the_bytes(store: SqlStore) -> None:
         assert tx.quarantine.get(999) is None
 
 
+def test_a_reason_may_hold_whatever_a_device_said(store: SqlStore) -> None:
+    said = Quarantined(id=0, received=NOW, link="mqtt:a", content_type="x", reason="状态“o\0k”", raw=b"o\0k")
+    with store.write() as tx:
+        number = tx.quarantine.add(said)
+    with store.read() as tx:
+        kept = tx.quarantine.get(number)
+    assert kept is not None
+    assert (kept.reason, kept.raw) == ("状态“o\ufffdk”", b"o\0k")
+
+
 def test_settings(store: SqlStore) -> None:
     with store.write() as tx:
         assert tx.settings.get("last_time") is None

@@ -56,7 +56,7 @@ class SqlQuarantine:
 
     def add(self, item: Quarantined) -> int:
         """Keep it; returns its number (the given id is ignored)."""
-        values = msgspec.structs.asdict(item)
+        values = {name: _writable(value) for name, value in msgspec.structs.asdict(item).items()}
         del values["id"]
         [(number,)] = self._work.write(_KEEP, **values)
         return int(number)
@@ -73,6 +73,11 @@ class SqlQuarantine:
     def mark_replayed(self, number: int, at: Instant) -> None:
         """It has been taken after all."""
         self._work.write(_REPLAYED, number=number, to=at)
+
+
+def _writable(value: Any) -> Any:
+    """PostgreSQL's texts hold no NUL; a reason that quotes a device may. The bytes stay as they came."""
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 def _quarantined(row: Sequence[Any]) -> Quarantined:
