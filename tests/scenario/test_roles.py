@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import psycopg
@@ -217,6 +220,15 @@ async def press_until_heard(client: httpx.AsyncClient, address: str, heard: list
     return ""
 
 
+async def listed(all_: Crew) -> list[dict[str, Any]]:
+    """What ``hexi processes`` says."""
+    words = ("-m", "hexi", "--config", str(all_.config), "processes", "--json")
+    asked = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=asyncio.subprocess.PIPE)
+    answer, _ = await asked.communicate()
+    found: list[dict[str, Any]] = json.loads(answer)
+    return found
+
+
 def test_processes_of_one_installation_sign_with_one_secret(url: str) -> None:
     async def day() -> None:
         async with working(url) as (all_, _, _client):
@@ -227,6 +239,10 @@ def test_processes_of_one_installation_sign_with_one_secret(url: str) -> None:
             (known,) = all_.processes()
             assert known.pid == first.process.pid
             assert known.roles == known.playing == ("clock",)
+            told = await listed(all_)
+            assert [(one["pid"], one["alive"], one["playing"]) for one in told] == [
+                (first.process.pid, True, ["clock"])
+            ]
             first.end()
             assert all_.processes() == []
             assert process.stdout

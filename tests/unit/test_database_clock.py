@@ -6,7 +6,7 @@ import pytest
 
 from hexi.adapters import clock as clocks
 from hexi.adapters.clock import DatabaseClock
-from hexi.adapters.sql.pool import read_address
+from hexi.adapters.sql.pool import postgresql, read_address
 from hexi.kernel.clock import SECOND
 
 S = 1_000_000_000
@@ -77,10 +77,14 @@ def test_an_address_may_name_several_servers() -> None:
     several = read_address("postgresql://hexi:p%40ss@a.example,b.example:5433/hexi?sslmode=require")
     assert (several.username, several.password, several.database) == ("hexi", "p@ss", "hexi")
     assert several.query == {
-        "host": ("a.example", "b.example:5433"),
+        "host": "a.example,b.example",
+        "port": "5432,5433",
         "sslmode": "require",
         "target_session_attrs": "read-write",
     }
+    (writing, _) = postgresql(several)
+    _, told = writing.dialect.create_connect_args(writing.url)
+    assert (told["host"], told["port"], told["connect_timeout"]) == ("a.example,b.example", "5432,5433", "5")
     any_of_them = read_address("postgresql://a,b/hexi?target_session_attrs=any")
     assert any_of_them.query["target_session_attrs"] == "any"
     assert read_address("postgresql://a:5/hexi").host == "a"

@@ -11,6 +11,7 @@ from hexi.kernel.clock import DAY
 from hexi.settings.archive import Archive
 from hexi.settings.base import Count, Port, Positive, Span, Table, read_secret
 from hexi.settings.mqtt import MqttLink
+from hexi.settings.servers import spread
 from hexi.settings.watch import Watch
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -163,8 +164,8 @@ class Settings(Table, frozen=True):
     def database_url(self) -> str:
         """The database to open, in SQLAlchemy's form; SettingsError when its file cannot be read."""
         if self.database.url_file:
-            return read_secret(self.database.url_file)
-        return self.database.url or f"sqlite:///{self.data_dir / 'hexi.sqlite'}"
+            return spread(read_secret(self.database.url_file))
+        return spread(self.database.url or f"sqlite:///{self.data_dir / 'hexi.sqlite'}")
 
 
 def channel_secret(channel: ChannelSettings) -> str | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from time import monotonic
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DisconnectionError
+
+from hexi.settings.servers import spread
 
 WRITERS, READERS = 4, 16
 """Connections that are kept."""
@@ -29,25 +30,14 @@ PATIENCE = {
 _WAITS = ("lock_timeout = '10s'", "idle_in_transaction_session_timeout = '15s'")
 """Nobody waits for ever for a lock, and a process that is frozen does not hold one for ever."""
 
-_SEVERAL = re.compile(r"(?P<before>postgres(?:ql)?(?:\+\w+)?://(?:[^/@]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)")
 _REPEATABLE_READ = 3
 """psycopg's number for it; psycopg itself is there only where it is used."""
 _EMPTY_QUERY = 0
 
 
 def read_address(url: str) -> URL:
-    """A database's address, also with several servers: ``postgresql://user@a,b:5433/hexi``.
-
-    Of several, the one that can be written to is used unless ``target_session_attrs`` says otherwise.
-    """
-    several = _SEVERAL.match(url)
-    if several is None:
-        return make_url(url)
-    address = make_url(several["before"] + url[several.end() :])
-    more: dict[str, Any] = {"host": tuple(several["hosts"].split(","))}
-    if "target_session_attrs" not in address.query:
-        more["target_session_attrs"] = "read-write"
-    return address.update_query_dict(more)
+    """A database's address, also with several servers: ``postgresql://user@a,b:5433/hexi``."""
+    return make_url(spread(url))
 
 
 def postgresql(url: URL) -> tuple[Engine, Engine]:
