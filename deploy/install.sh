@@ -113,6 +113,16 @@ owner() {
   [ -n "$user" ] || user=$(id -un)
 }
 
+# What the units give the platform beside its settings file, for the commands below too.
+environment() {
+  if [ -r "${config%/*}/environment" ]; then
+    set -a
+    # shellcheck disable=SC1091
+    . "${config%/*}/environment"
+    set +a
+  fi
+}
+
 # A program of one version on the installation's data, as the data's owner.
 hexi_of() {
   program=$prefix/$1/bin/hexi && shift
@@ -143,9 +153,15 @@ stop() {
   fi
   data=$(hexi_of "$1" settings | sed -n 's/^data_dir = "\(.*\)"$/\1/p')
   if [ -e "$data/lock" ] && command -v flock >/dev/null; then
-    flock --wait "$patience" "$data/lock" true ||
-      die "平台仍在运行：请先停止它，再运行一次" "the platform is still running: stop it, then run this again"
+    flock --wait "$patience" "$data/lock" true || start_and_die \
+      "平台仍在运行：请先停止它，再运行一次" "the platform is still running: stop it, then run this again"
   fi
+}
+
+# What went wrong before the switch: the version in use goes on.
+start_and_die() {
+  start
+  die "$1" "$2"
 }
 
 start() {
@@ -162,9 +178,9 @@ upgrade() {
   hexi_of "$version" doctor --before-upgrade ||
     die "升级前检查未通过；没有改变任何内容" "not fit for an upgrade; nothing was changed"
   stop "$old"
-  install -d -m 700 -o "$user" "$prefix/backups"
   backup=$prefix/backups/$old-before-$version.tar.gz
-  hexi_of "$old" backup "$backup"
+  { install -d -m 700 -o "$user" "$prefix/backups" && hexi_of "$old" backup "$backup"; } ||
+    start_and_die "无法备份；没有升级" "no backup could be made; nothing was upgraded"
   printf 'from=%s\nversion=%s\nschema=%s\nbackup=%s\n' \
     "$version" "$old" "$(schema_of "$old")" "$backup" >"$prefix/.rollback"
   mv -T "$prefix/.rollback" "$prefix/rollback"
@@ -189,7 +205,8 @@ go_back() {
 
 arrive() {
   if [ -e "$config" ]; then
-    hexi_of "$version" migrate run
+    hexi_of "$version" migrate run || die "数据库结构没有升级：再运行一次，或退回（--rollback）" \
+      "the tables were not brought up to date: run this again, or go back (--rollback)"
   fi
   start
   say "正在使用 $version：$prefix/current/bin/hexi" "$version is in use: $prefix/current/bin/hexi"
@@ -198,6 +215,7 @@ arrive() {
 # --- what was asked for -------------------------------------------------------------------------
 
 owner
+environment
 mkdir -p "$prefix"
 if command -v flock >/dev/null; then
   exec 9>"$prefix/.lock"

@@ -56,9 +56,11 @@ def without_net() -> tuple[list[str], dict[str, str]]:
     return (["unshare", "-n"] if cut and cut.returncode == 0 else []), environ
 
 
-def start_install(root: Path, *told: object) -> subprocess.Popen[str]:
-    """install.sh of an unpacked bundle, in a process group of its own."""
+def start_install(root: Path, *told: object, path: Path | None = None) -> subprocess.Popen[str]:
+    """install.sh of an unpacked bundle, in a process group of its own; ``path``: programs to prefer."""
     prefix, environ = without_net()
+    if path:
+        environ["PATH"] = f"{path}{os.pathsep}{environ['PATH']}"
     return subprocess.Popen(
         [*prefix, str(root / "install.sh"), *map(str, told), "--python", sys.executable],
         env=environ,
@@ -69,9 +71,9 @@ def start_install(root: Path, *told: object) -> subprocess.Popen[str]:
     )
 
 
-def install(root: Path, *told: object) -> tuple[int, str]:
+def install(root: Path, *told: object, path: Path | None = None) -> tuple[int, str]:
     """The exit code of install.sh, and what it said."""
-    process = start_install(root, *told)
+    process = start_install(root, *told, path=path)
     said, _ = process.communicate(timeout=PATIENCE)
     return process.returncode, said
 
@@ -98,9 +100,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(hexi: Path, config: Path, port: int):
+def serving(hexi: Path, config: Path, port: int, told: dict[str, str]):
     """A running ``hexi serve`` of some version and a client of it; stopped in peace afterwards."""
-    environ = {n: v for n, v in os.environ.items() if not n.startswith("PYTHON")} | {"HEXI_LANG": "en"}
+    environ = {n: v for n, v in os.environ.items() if not n.startswith("PYTHON")} | {"HEXI_LANG": "en"} | told
     process = subprocess.Popen(
         [str(hexi), "--config", str(config), "serve"],
         cwd="/",

@@ -43,8 +43,9 @@ PICTURE = b"\xff\xd8\xff\xe0" + b"a picture of a door" * 50
 PASSWORD = "a long password"
 
 
-def run(*command, stdin=""):
-    environ = {n: v for n, v in os.environ.items() if not n.startswith("PYTHON")} | {"HEXI_LANG": "en"}
+def run(*command, stdin="", **told):
+    kept = {n: v for n, v in os.environ.items() if not n.startswith("PYTHON")}
+    environ = kept | {"HEXI_LANG": "en"} | told
     done = subprocess.run(
         list(map(str, command)),
         cwd="/",
@@ -102,14 +103,18 @@ def home(old_wheel, tmp_path_factory):
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     (prefix / "current").symlink_to(old)
     config = place / "hexi.toml"
-    config.write_text(f'data_dir = "data"\n[listen]\nport = {port}\n')
-    there = SimpleNamespace(place=place, prefix=prefix, config=config, port=port, old=old)
+    config.write_text('data_dir = "elsewhere"\n')
+    environ = {"HEXI_DATA_DIR": f"{place}/data", "HEXI_LISTEN__PORT": f"{port}"}
+    (place / "environment").write_text("".join(f'{name}="{value}"\n' for name, value in environ.items()))
+    there = SimpleNamespace(place=place, prefix=prefix, config=config, port=port, old=old, environ=environ)
     _live(there)
     return there
 
 
 def hexi(home, *command, **options):
-    return run(home.prefix / "current" / "bin" / "hexi", "--config", home.config, *command, **options)
+    return run(
+        home.prefix / "current" / "bin" / "hexi", "--config", home.config, *command, **options, **home.environ
+    )
 
 
 def _live(home):
@@ -129,7 +134,7 @@ def _live(home):
 
 
 def current(home):
-    return serving(home.prefix / "current" / "bin" / "hexi", home.config, home.port)
+    return serving(home.prefix / "current" / "bin" / "hexi", home.config, home.port, home.environ)
 
 
 def by(token):
@@ -297,6 +302,29 @@ def test_where_nothing_was_before_it_is_simply_in_use(upgraded, root, tmp_path):
     assert "there is no version to go back to" in said
 
 
+SYSTEMCTL = """#!/bin/sh
+case $1 in
+  list-units) echo hexi.service loaded active running hexi ;;
+  *) echo "$@" >>{log} ;;
+esac
+"""
+
+
+def test_without_a_backup_there_is_no_upgrade_and_what_was_stopped_runs_again(upgraded, root, tmp_path):
+    for version in (upgraded.old, __version__):
+        (tmp_path / version).symlink_to(upgraded.prefix / version)
+    (tmp_path / "current").symlink_to(upgraded.old)
+    (tmp_path / "backups").write_text("where the folder of backups should be")
+    (tmp_path / "hexi.toml").write_text("")
+    (tmp_path / "systemctl").write_text(SYSTEMCTL.format(log=tmp_path / "log"))
+    (tmp_path / "systemctl").chmod(0o755)
+    code, said = install(root, "--prefix", tmp_path, "--config", tmp_path / "hexi.toml", path=tmp_path)
+    assert code == 1
+    assert "nothing was upgraded" in said
+    assert (tmp_path / "log").read_text() == "stop hexi.service\nstart hexi.service\n"
+    assert (tmp_path / "current").readlink().name == upgraded.old
+
+
 def test_taken_back_the_old_version_has_everything_also_what_came_since(rolled_back):
     assert in_use(rolled_back) == rolled_back.old
     assert schema_of(rolled_back) == "0002"
@@ -313,8 +341,9 @@ def test_upgraded_again_and_restored_it_is_as_it_was_before(rolled_back, root):
     code, said = install(rolled_back.prefix / __version__, *told(rolled_back), "--restore")
     assert code == 0, said
     assert in_use(rolled_back) == rolled_back.old
-    with current(rolled_back) as client:
-        all_is_there(rolled_back, client)
     with closing(sqlite3.connect(rolled_back.place / "data" / "hexi.sqlite")) as database:
         logins = {login for (login,) in database.execute("SELECT login FROM account")}
+        [[opened]] = database.execute("SELECT count(*) FROM case_log WHERE case_id = ?", (rolled_back.case,))
     assert logins == {"boss"}
+    assert opened
+    assert schema_of(rolled_back) == "0002"

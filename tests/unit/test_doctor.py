@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import calendar
 import contextlib
 import json
 import os
 import random
+import re
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -388,6 +391,15 @@ def test_every_finding_that_is_printed_says_what_to_do_next(store, tmp_path):
     assert told.returncode == 1
     assert "  -> hexi import roster" in told.stdout
     assert "docs/runbooks/platform-does-not-answer.md" in told.stdout
+
+
+def test_every_runbook_that_a_check_names_is_there():
+    root = Path(__file__).resolve().parents[2]
+    pages = {page.stem for page in (root / "docs" / "runbooks").glob("*.md")}
+    for source in (root / "src" / "hexi" / "cli" / "checks").glob("*.py"):
+        words = {n.value for n in ast.walk(ast.parse(source.read_text())) if isinstance(n, ast.Constant)}
+        named = {w for w in words if isinstance(w, str) and re.fullmatch(r"[a-z]+(-[a-z]+)+", w)}
+        assert named <= pages, source.name
 
 
 class Nowhere:
