@@ -14,7 +14,7 @@ from hexi.adapters.geo import PlaceIndex, read_index
 from hexi.adapters.packs.folder import IN_FORCE, digest, stamp
 from hexi.adapters.packs.load import Loaded, reload
 from hexi.kernel.clock import SECOND, Instant
-from hexi.kernel.ports import Transaction
+from hexi.kernel.ports import StoreError, Transaction
 from hexi.kernel.signal import Signal
 from hexi.settings import Settings
 from hexi.spine.platform import Platform
@@ -67,6 +67,8 @@ class Upkeep:
     async def _guarded(self, look: Callable[[], Awaitable[None]]) -> None:
         try:
             await look()
+        except StoreError as error:
+            _log.warning("upkeep has no store", look=look.__name__, error=str(error))
         except Exception:  # noqa: BLE001 -- see run
             _log.exception("upkeep failed", look=look.__name__)
 
