@@ -14,6 +14,7 @@ from hexi.kernel.clock import Duration
 from hexi.kernel.ports import StoreError
 from hexi.kernel.signal import Signal
 from hexi.settings import Settings
+from hexi.spine.intake import OverloadedError
 from hexi.spine.platform import Platform
 
 EVERY = 60.0
@@ -65,6 +66,7 @@ class Archiver:
 
     async def run(self) -> None:
         """Work until cancelled; a round that fails is tried again at the next."""
+        self._stop = Event()  # a standby may play again, while a step of its last time still ends
         while True:
             try:
                 await self.round()
@@ -74,7 +76,7 @@ class Archiver:
                 _log.warning("the archive waits for the store", why=error.kind)
             except Exception as error:  # noqa: BLE001 -- the next round tries again
                 _log.exception("the archive could not be worked on")
-                with suppress(StoreError):
+                with suppress(StoreError, OverloadedError):
                     await self._tell_stopped(type(error).__name__)
             await asyncio.sleep(EVERY)
 
@@ -98,13 +100,13 @@ class Archiver:
         if report.stopped:
             await self._tell_stopped(report.stopped)
         elif self._stopped:
-            self._stopped = False
             await self._report("tech.cleared", ABOUT)
+            self._stopped = False
 
     async def _tell_stopped(self, why: str) -> None:
         if not self._stopped:
-            self._stopped = True
             await self._report("tech.archive_failed", ABOUT, why=why)
+            self._stopped = True
 
     async def _tell_files(self, report: Report) -> None:
         for name in report.damaged:

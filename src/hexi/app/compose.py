@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from hexi import __version__
 from hexi.adapters.channels import OpenChannel, WaysOut
@@ -30,6 +30,7 @@ from hexi.app.gauges import connect_gauges
 from hexi.app.member import Member, this_process
 from hexi.app.ping import Ping
 from hexi.app.roles import ALL_ROLES, Role, in_order
+from hexi.app.services import Service, keep_going
 from hexi.app.upkeep import Renewal, Upkeep
 from hexi.app.watcher import MetricsWatcher
 from hexi.kernel.clock import Clock
@@ -60,14 +61,6 @@ class Manner(NamedTuple):
 
 
 _WHOLE = Manner()
-
-
-class Service(Protocol):
-    """Something that goes on until it is cancelled."""
-
-    async def run(self) -> None:
-        """Go on until cancelled."""
-        ...
 
 
 class App:
@@ -145,7 +138,7 @@ class App:
         for number, (role, service) in enumerate(self._services):
             wanted = role is None or role in playing
             if wanted and number not in self._running:
-                self._running[number] = asyncio.create_task(service.run())
+                self._running[number] = asyncio.create_task(keep_going(service))
             elif not wanted and number in self._running:
                 self._running.pop(number).cancel()
 
