@@ -34,7 +34,7 @@ docs: .venv/.all .tools/assets ## write the generated reference pages and run ev
 bench: .venv/.all .tools/assets ## races and limits, each printed beside its limit
 	@for file in bench/[a-z]*.py; do $(PYTHON) -m "bench.$$(basename "$$file" .py)" $(ARGS); done
 
-race: .venv/.all .tools/assets ## hexi beside Node-RED, Home Assistant, Alertmanager and the bare limits, 25 min
+race: .venv/.all .tools/assets ## hexi beside Node-RED, Home Assistant, Alertmanager, Zabbix, bare limits
 	@$(PYTHON) -m bench.race.setup
 	@$(PYTHON) -m bench.race --page docs/reference/races.md $(ARGS)
 

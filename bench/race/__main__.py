@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.race import page
 from bench.race.contestant import Contestant
-from bench.race.field import CONTESTANTS
+from bench.race.field import CONTESTANTS, EXTRA
 from bench.race.heats import HEATS, Sizes
 from bench.race.run import Race
 
@@ -81,7 +81,9 @@ def _write(path: Path, result: dict[str, Any]) -> None:
 
 
 def _field(told: argparse.Namespace) -> list[type[Contestant]]:
-    names = told.contestants or (SMOKE_FIELD if told.smoke else CONTESTANTS)
+    names = told.contestants or (
+        SMOKE_FIELD if told.smoke else [name for name in CONTESTANTS if name not in EXTRA]
+    )
     return [CONTESTANTS[name] for name in names]
 
 
@@ -98,7 +100,7 @@ def _sizes(told: argparse.Namespace) -> Sizes:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m bench.race", description=__doc__)
-    parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, help="default: all")
+    parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, help="default: all but hexi-http")
     parser.add_argument("--heats", nargs="+", choices=HEATS, help="default: all")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1, help="of the order and of the moments of the kills")

@@ -9,6 +9,9 @@ from bench.race.home_assistant import HomeAssistant, HomeAssistantRaised
 from bench.race.node_red import NodeRed, NodeRedDurable
 from bench.race.zabbix import Zabbix, ZabbixRaised
 
+EXTRA = frozenset({"hexi-http"})
+"""Only when asked for."""
+
 CONTESTANTS: dict[str, type[Contestant]] = {
     "hexi-sqlite": HexiSqlite,
     "hexi-postgresql": HexiPostgres,

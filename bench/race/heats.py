@@ -31,23 +31,23 @@ Arrivals = dict[str, list[Arrival]]
 class Sizes:
     """How much each heat does."""
 
-    latencies: int = 80
+    latencies: int = 60
     every: float = 0.05
     quiet: int = 20_000
     burst: int = 3_000
     rate: int = 200
-    kill_seconds: float = 8.0
+    kill_seconds: float = 6.0
     kills: int = 2
     broker_seconds: float = 5.0
     down: float = 60.0
     down_rate: int = 5
-    after_down: float = 60.0
+    after_down: float = 30.0
     devices: int = 10_000
     silent_share: float = 0.01
-    beat: float = 3.0
+    beat: float = 2.0
     escalations: int = 1_000
-    escalate_after: float = 6.0
-    idle: float = 4.0
+    escalate_after: float = 4.0
+    idle: float = 3.0
     """Seconds without any call after which what is missing is held to be lost."""
 
     limit: float = 60.0

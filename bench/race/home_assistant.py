@@ -37,7 +37,10 @@ class HomeAssistant(Contestant):
     name = "Home Assistant"
     setting = "default (mode: single)"
     returns = 12.0
-    cannot: ClassVar[Mapping[str, str]] = {}
+    cannot: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("latency-1000", "latency-4000", "quiet", "silence", "escalation-kill", "hook"),
+        "the mode has no bearing on it: see the raised one",
+    )
     mode: ClassVar[Mapping[str, object]] = {"mode": "single"}
     _program: Program
     _port = 0
@@ -150,4 +153,5 @@ class HomeAssistantRaised(HomeAssistant):
     """With the mode its documentation offers for triggers that come together, and the limit raised."""
 
     setting = "mode: parallel, max: 10000"
+    cannot: ClassVar[Mapping[str, str]] = {}
     mode: ClassVar[Mapping[str, object]] = {"mode": "parallel", "max": 10_000}

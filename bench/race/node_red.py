@@ -155,6 +155,10 @@ class NodeRedDurable(NodeRed):
     """With what its documentation offers: a persistent session of the broker, and context kept in files."""
 
     setting = "persistent session, context in files"
+    cannot: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("latency-1000", "latency-4000", "silence", "escalation", "hook"),
+        "the setting has no bearing on it: see the default",
+    )
 
     def _store(self) -> str:
         return _STORE

@@ -12,6 +12,7 @@ from bench.race.heats import medians
 Results = Mapping[str, Any]
 Medians = Mapping[str, Mapping[str, float]]
 
+SOAKS = Path(__file__).parents[1] / "soak" / "results"
 _WAITS = ("p50 ms", "p99 ms", "max ms", "lost")
 _JUDGED = ("taken", "lost", "doubled", "doubled, same key")
 HEATS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -60,17 +61,23 @@ keep nothing. Only kill -9 was tried: nothing here proves a power cut.
 
 
 def write(results: Path, page: Path) -> None:
-    """Write the page."""
-    page.write_text(render(json.loads(results.read_text("utf-8"))), encoding="utf-8")
+    """Write the page, with the newest soak when there is one."""
+    page.write_text(render(json.loads(results.read_text("utf-8")), newest_soak()), encoding="utf-8")
 
 
-def render(results: Results) -> str:
+def newest_soak() -> Results | None:
+    """The results of the last soak that were kept."""
+    files = sorted(SOAKS.glob("20*.json"))
+    return json.loads(files[-1].read_text("utf-8")) if files else None
+
+
+def render(results: Results, soak: Results | None = None) -> str:
     """The page as Markdown."""
     rounds = len(results["limits"])
     parts = [_HEAD.format(rounds=rounds), *_conditions(results), *_ratios(results)]
     for heat, (title, columns) in HEATS.items():
         parts += _heat(results, heat, title, columns)
-    parts += [*_limits(results), *_failures(results), *_left_out(results)]
+    parts += [*_limits(results), *_failures(results), *_left_out(results), *_soak(soak)]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -158,6 +165,27 @@ def _left_out(results: Results) -> Iterator[str]:
     if rows:
         yield "## Left out\n"
         yield from _table(("contestant", "heat", "why"), rows)
+
+
+def _soak(soak: Results | None) -> Iterator[str]:
+    """How the soak was judged, and the first, middle and last of its samples."""
+    if soak is None:
+        return
+    plan, samples = soak["plan"], soak["samples"]
+    yield f"## The soak of {soak['day']}\n"
+    command = f"python -m bench.soak --minutes {plan['minutes']:g}"
+    yield f"`{command}`: {plan['rate']:,.0f} quiet signals a second,"
+    faults = "; ".join(name for _, name in soak["faults"])
+    yield f"{plan['alarms']:g} alarms a second, and in turn: {faults}.\n"
+    marks = {True: "kept", False: "MISSED", None: "too short to say"}
+    rows = [(one["question"], one["answer"], marks[one["good"]]) for one in soak["verdicts"]]
+    yield from _table(("question", "answer", ""), rows)
+    shown = [samples[place] for place in sorted({0, len(samples) // 2, len(samples) - 1})]
+    names = list(dict.fromkeys(name for one in shown for name in one if name != "pid"))
+    lines = [tuple(_short(one[name]) if name in one else "-" for one in shown) for name in names]
+    yield from _table(
+        ("sample", "first", "middle", "last"), [(n, *line) for n, line in zip(names, lines, strict=True)]
+    )
 
 
 def _names(results: Results) -> list[str]:

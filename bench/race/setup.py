@@ -12,10 +12,21 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from bench.race import home_assistant, node_red
-from bench.race.broker import program
+from bench.race import home_assistant, node_red, zabbix
+from bench.race.contestant import CACHE
 
-DEBIAN = ("mosquitto", "prometheus-alertmanager")
+DEBIAN = {
+    "mosquitto": "mosquitto",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+    "zabbix-server-pgsql": "zabbix_server",
+    "php-cli": "php",
+    "postgresql-client": "psql",
+}
+"""Packages, and the program by which each is seen to be there."""
+
+PHP = ("php-pgsql", "php-xml", "php-mbstring", "php-bcmath", "php-gd")
+"""What Zabbix's front end asks of PHP."""
+
 _HOME_ASSISTANT = (
     f"homeassistant=={home_assistant.VERSION}",
     "josepy<2",
@@ -43,6 +54,7 @@ def main() -> int:
     """Install what is missing."""
     steps: tuple[tuple[str, Callable[[], None]], ...] = (
         ("Debian's packages", debian),
+        ("Zabbix's front end", front),
         ("Node-RED", red),
         ("Home Assistant", assistant),
     )
@@ -59,9 +71,11 @@ def main() -> int:
 
 def debian() -> None:
     """By apt, which needs root."""
-    missing = [name for name in DEBIAN if not (program() if name == "mosquitto" else shutil.which(name))]
+    path = os.environ["PATH"] + ":/usr/sbin"
+    missing = [name for name, command in DEBIAN.items() if not shutil.which(command, path=path)]
     if not missing:
         return
+    missing += PHP if "php-cli" in missing else ()
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise RuntimeError(f"install as root: apt-get install {' '.join(missing)}")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -69,6 +83,17 @@ def debian() -> None:
     subprocess.run(
         ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], check=True, env=quiet
     )
+
+
+def front() -> None:
+    """Zabbix's front end, of which only the API is used: unpacked beside us and not installed."""
+    if (zabbix.FRONT / "api_jsonrpc.php").exists():
+        return
+    folder = CACHE / "zabbix"
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["apt-get", "download", "-qq", "zabbix-frontend-php"], check=True, cwd=folder)
+    (package,) = folder.glob("zabbix-frontend-php_*.deb")
+    subprocess.run(["dpkg", "-x", str(package), str(folder / "front")], check=True)
 
 
 def red() -> None:

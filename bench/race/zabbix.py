@@ -12,6 +12,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -141,7 +142,7 @@ class Zabbix(Contestant):
         url = database("zabbix", _fill)
         address = self.arena.judge.url
         run_in(url, f"UPDATE media_type_param SET value = '{address}' WHERE name = 'url'")
-        self._listen = free_port()
+        self._listen = _low_port()
         text = _SERVER.format(**parts_of(url), listen=self._listen, folder=self.arena.folder, more=self.more)
         (self.arena.folder / "zabbix.conf").write_text(text, encoding="utf-8")
 
@@ -177,6 +178,10 @@ class ZabbixRaised(Zabbix):
     """With as many alerts at once as its documentation allows, and what a busy server is told to raise."""
 
     setting = "StartAlerters=20, unlimited sessions"
+    cannot: ClassVar[Mapping[str, str]] = {
+        **Zabbix.cannot,
+        **dict.fromkeys(("quiet", "kill", "hook"), "the setting has no bearing on it: see the default"),
+    }
     more: ClassVar[str] = "StartAlerters=20\nStartEscalators=4\nStartTrappers=10\nStartDBSyncers=8"
 
     def prepare(self) -> None:
@@ -186,6 +191,15 @@ class ZabbixRaised(Zabbix):
         told = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
         url = f"postgresql://{told['DBUser']}@/{told['DBName']}?host={told['DBHost']}&port={told['DBPort']}"
         run_in(url, "UPDATE media_type SET maxsessions = 0 WHERE name = 'race'")
+
+
+def _low_port() -> int:
+    """A free port that it may listen on: its own limit is 32,767."""
+    for port in range(21_000, 32_767):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+    raise RuntimeError("no port below 32,767 is free")
 
 
 def _fill(url: str) -> None:

@@ -18,6 +18,7 @@ from bench.race import machine
 from bench.soak.run import Plan, Soak, soaking
 from bench.soak.verdict import Verdict
 
+RESULTS = Path(__file__).parent / "results"
 BYTES_A_SIGNAL = 700
 """What a signal and its place in the index take on the disk, write-ahead log included, with some to spare."""
 
@@ -35,9 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = _result(plan, soak, verdicts, time.monotonic() - began)
     for one in verdicts:
         print(f"{_mark(one):<9} {one.question}: {one.answer}")
-    if told.results:
-        told.results.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        print(f"written: {told.results}")
+    path = told.results or RESULTS / f"{result['day']}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"written: {path}")
     return int(any(one.good is False for one in verdicts))
 
 
@@ -78,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--every", type=float, help="seconds between samples; default 60")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--work", type=Path, help="folder with room for the store")
-    parser.add_argument("--results", type=Path, help="also write everything as JSON")
+    parser.add_argument("--results", type=Path, help="default: results/<day>.json beside this program")
     return parser
 
 
