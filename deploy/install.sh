@@ -113,14 +113,23 @@ owner() {
   [ -n "$user" ] || user=$(id -un)
 }
 
-# What the units give the platform beside its settings file, for the commands below too.
+# What the units give the platform beside its settings file, for the commands below too. It is read as
+# systemd reads it, never run; and only when whoever runs this owns it, since it may name any library.
 environment() {
-  if [ -r "${config%/*}/environment" ]; then
-    set -a
-    # shellcheck disable=SC1091
-    . "${config%/*}/environment"
-    set +a
-  fi
+  told=${config%/*}/environment
+  [ -r "$told" ] || return 0
+  [ -O "$told" ] || die "$told 不属于 $(id -un)" "$told does not belong to $(id -un)"
+  while IFS= read -r line || [ -n "$line" ]; do
+    name=${line%%=*} value=${line#*=}
+    case $name in
+      "$line" | "" | [0-9]* | *[!A-Za-z0-9_]*) continue ;;
+    esac
+    case $value in
+      \"*\") value=${value#\"} && value=${value%\"} ;;
+      \'*\') value=${value#\'} && value=${value%\'} ;;
+    esac
+    export "$name=$value"
+  done <"$told"
 }
 
 # A program of one version on the installation's data, as the data's owner.
