@@ -7,6 +7,7 @@ import pytest
 from hexi.adapters import clock as clocks
 from hexi.adapters.clock import DatabaseClock
 from hexi.adapters.sql.pool import postgresql, read_address
+from hexi.app import gauges
 from hexi.kernel.clock import SECOND
 
 S = 1_000_000_000
@@ -71,6 +72,7 @@ def test_one_that_is_set_back_is_waited_for_and_time_never_goes_back(steady: Mon
     assert seen == sorted(seen)
     assert seen[-1] == (996 + 12) * SECOND
     assert clock.step() == -5 * SECOND
+    assert gauges.step_of(clock) == -5.0
 
 
 def test_an_address_may_name_several_servers() -> None:

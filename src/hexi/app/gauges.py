@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from hexi.adapters.certificates import ends_at
-from hexi.adapters.clock import SystemClock
+from hexi.adapters.clock import DatabaseClock, SystemClock
 from hexi.adapters.metrics import Metrics
 from hexi.adapters.sql import SqlStore
 from hexi.adapters.sql.questions import oldest_signal
 from hexi.app.roles import Role
-from hexi.kernel.clock import SECOND, Duration
+from hexi.kernel.clock import SECOND, Clock, Duration
 from hexi.kernel.ports import StoreError
 from hexi.kernel.process import Process, living, played
 from hexi.settings import Settings
@@ -27,7 +27,7 @@ def connect_gauges(metrics: Metrics, platform: Platform, store: SqlStore, settin
     """From now on the metrics ask us. A number that cannot be had is NaN, never a lie."""
     metrics.ask(
         disk=lambda: float(shutil.disk_usage(settings.data_dir).free),
-        step=lambda: _step(platform),
+        step=lambda: step_of(platform.clock),
         tick=lambda: _tick_age(platform),
         overdue=lambda: _or_nan(lambda: _overdue(platform)),
         backup=lambda: backup_age(settings.watch.backups),
@@ -48,9 +48,9 @@ def backup_age(folder: Path | None) -> float:
     return max(0.0, time.time() - max(made)) if made else math.inf
 
 
-def _step(platform: Platform) -> float:
-    clock = platform.clock
-    return clock.step() / SECOND if isinstance(clock, SystemClock) else 0.0
+def step_of(clock: Clock) -> float:
+    """Seconds by which the time that a clock follows has been set since the start."""
+    return clock.step() / SECOND if isinstance(clock, SystemClock | DatabaseClock) else 0.0
 
 
 def _tick_age(platform: Platform) -> float:
