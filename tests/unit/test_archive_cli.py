@@ -12,6 +12,7 @@ import duckdb
 import openpyxl
 import pytest
 
+from hexi.adapters.archive import query
 from hexi.adapters.sql import open_store
 from hexi.cli import main
 from hexi.kernel.clock import HOUR
@@ -102,6 +103,24 @@ def test_an_answer_in_every_form(hexi: Hexi, tmp_path: Path) -> None:
     hexi("query", sql, "--out", "a.parquet")
     assert duckdb.sql(f"SELECT count(*) FROM '{tmp_path}/a.parquet'").fetchall() == [(600,)]
     assert "there are more" in hexi("query", sql, "--limit", "3")
+
+
+def test_nobody_else_may_look_at_an_answer_while_it_is_written(
+    hexi: Hexi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rights = []
+    ask_into = query.ask_into
+
+    def looked(desk: query.Desk, question: query.Question, target: Path) -> list[str]:
+        left_out = ask_into(desk, question, target)
+        rights.append(target.parent.stat().st_mode & 0o077)
+        return left_out
+
+    monkeypatch.setattr(query, "ask_into", looked)
+    hexi("query", "SELECT 1", "--out", "a.parquet")
+    assert rights == [0]
+    assert (tmp_path / "a.parquet").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.glob("*a.parquet*")] == ["a.parquet"]
 
 
 def test_personal_data_need_a_reason_which_is_kept(hexi: Hexi) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
@@ -123,13 +124,11 @@ def _answer(desk: Any, question: Any, form: Form, out: Path | None, *, bom: bool
     from hexi.adapters.archive.query import ask, ask_into  # noqa: PLC0415 -- as above
 
     if form is Form.PARQUET and out is not None:
-        draft = out.with_name(f".{out.name}.new")
-        try:
-            left_out = ask_into(desk, question, draft.absolute())
+        with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}.") as own:
+            draft = Path(own, "answer")  # nobody else may open this folder while the answer is written
+            left_out = ask_into(desk, question, draft)
             draft.chmod(0o600)
             draft.replace(out)
-        finally:
-            draft.unlink(missing_ok=True)
         common.say(f"已写入 {out}", f"wrote {out}")
         return left_out
     answer = ask(desk, question)
