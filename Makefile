@@ -79,7 +79,7 @@ clean: ## remove all that these targets made, except var/
 # What some tests run against, as package:program. By apt where that is possible; without them those tests skip
 # aloud. RUNLEVEL keeps a service from starting by itself.
 PEERS := chromium:chromium fonts-noto-cjk:chromium mosquitto:mosquitto mosquitto-clients:mosquitto_pub \
-	prometheus:promtool prometheus-alertmanager:amtool
+	prometheus:promtool prometheus-alertmanager:amtool nginx-light:nginx
 peers:
 	@missing=(); for peer in $(PEERS); do \
 		command -v "$${peer#*:}" >/dev/null || missing+=("$${peer%%:*}"); done; \
