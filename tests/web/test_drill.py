@@ -235,6 +235,14 @@ class TestARealCryStaysReal:
         said = post(world, "gateway", type="pendant.sos", subject=hero(world), id="y2", source="drill:during")
         assert not world.case(said["case"]).drill
 
+    def test_nor_is_a_cry_the_repeat_of_a_drill_under_its_name(self, world: World) -> None:
+        cry = {"type": "pendant.sos", "subject": hero(world), "id": "next-1", "source": "gw-7"}
+        exercise, real = post(world, "drills", **cry), post(world, "gateway", **cry)
+        assert world.case(exercise["case"]).drill
+        assert not world.case(real["case"]).drill
+        assert real["status"] == "accepted"
+        assert post(world, "gateway", **cry)["case"] == real["case"]
+
     @pytest.mark.parametrize(("data", "exercise"), [({"drill": True}, True), ({}, False)])
     def test_a_token_of_both_scopes_says_which(
         self, world: World, data: dict[str, Any], *, exercise: bool

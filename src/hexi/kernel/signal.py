@@ -78,8 +78,13 @@ def encode_data(data: dict[str, Any]) -> bytes:
 
 
 def digest_of(signal: Signal, data: bytes) -> int:
-    """The ``digest`` of a signal whose data are encoded already."""
+    """The ``digest`` of a signal whose data are encoded already.
+
+    A drill under the identity of something real is another matter, lest the real thing be its repeat.
+    """
     said = f"{signal.kind}\n{signal.subject}\n{signal.time}\n".encode() + data
+    if signal.flags and Flag.DRILL in signal.flags:
+        said += b"\ndrill"
     return int.from_bytes(blake2b(said, digest_size=8).digest(), "big", signed=True)
 
 
