@@ -250,6 +250,7 @@ def silence(track: Track) -> Figures:
     last = _beats(track, names, sizes.beat * 2)
     going_on = [name for name in names if name not in silent]
     _beats(track, going_on, sizes.beat * 3 + max(3.0, sizes.beat))
+    track.judge.wait(silent, 2.5 * sizes.beat, 2.5 * sizes.beat)  # before the others count as silent too
     arrivals = track.judge.arrivals(names)
     due = {name: last[name] + 3 * sizes.beat for name in silent}
     late = [(arrivals[name][0].at - due[name]) * 1000 for name in silent if name in arrivals]

@@ -114,6 +114,7 @@ class Zabbix(Contestant):
     cannot: ClassVar[Mapping[str, str]] = {
         "latency-1000": "takes its values over its own protocol; only idle is measured",
         "latency-4000": "as beside 1,000/s",
+        "kill": "did not come back within 30 s of a kill in our trials; the cause was not found",
         "broker": "takes its values over its own protocol",
         "silence": "nodata() wants an item and a trigger for each device: not set up here",
         "escalation": "a step of its escalations lasts 60 s at least",
