@@ -17,8 +17,9 @@ from tests.contract.make import NOW, a_signal
 
 from hexi.adapters.sql import SCHEMA, SqlStore, days, online, open_store
 from hexi.adapters.sql.days import AHEAD, MOST, Days, NotArchivedError, day_of, name_of
-from hexi.adapters.sql.schema import bring_up, step
+from hexi.adapters.sql.schema import OLDEST, bring_down, bring_up, step
 from hexi.kernel.clock import DAY
+from hexi.kernel.ports import StoreError
 
 pytestmark = pytest.mark.postgresql
 
@@ -369,6 +370,30 @@ def test_a_migration_killed_anywhere_is_finished_beside_a_writer(early: str, wor
         _bring_up(early)
         writer.go_on(5)
     _check(early, writer.written)
+
+
+@pytest.mark.parametrize("words", POINTS[:4])
+def test_a_way_back_ends_a_migration_that_was_killed(early: str, words: str) -> None:
+    """Nothing is left that would refuse or slow the earlier build's rows."""
+    kill_half_migrated(early, words)
+    _wait(lambda: _go_back(early))
+    assert revision(early) == OLDEST
+    assert run(early, "SELECT count(*) FROM pg_constraint WHERE conname = 'signal_before_bound'") == [0]
+    assert run(early, "SELECT count(*) FROM pg_class WHERE relname LIKE '%%signal_before%%'") == [0]
+    far = f"('r', 'far', 'k', {time.time_ns() // 1_000_000 + 30 * DAY}, '', '{{}}')"
+    run(early, f"INSERT INTO signal (source, id, kind, received, flags, data) VALUES {far}")
+    _bring_up(early)
+    assert run(early, "SELECT count(*) FROM signal") == [3001]
+
+
+def _go_back(url: str) -> bool:
+    """Whether the way back is done; while the server still holds a killed connection it is refused."""
+    try:
+        with engine_of(url) as engine:
+            bring_down(engine, OLDEST)
+    except StoreError:
+        return False
+    return True
 
 
 def test_several_starts_migrate_once(early: str) -> None:

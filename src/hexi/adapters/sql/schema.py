@@ -153,7 +153,7 @@ def _bring_up_online(engine: Engine) -> None:
 
 
 def bring_down(engine: Engine, to: str) -> None:
-    """Undo revisions down to ``to``, so that the build of that revision starts; the rows stay.
+    """Undo revisions down to ``to``, half done ones too, so that its build starts; the rows stay.
 
     ValueError for a revision that is unknown, newer than the present one or older than the first release;
     StoreError ``locked`` while anybody else is connected.
@@ -167,12 +167,20 @@ def bring_down(engine: Engine, to: str) -> None:
         with online.alone(engine) as connection:
             if online.others(connection):
                 raise StoreError("other connections use the database", kind="locked")
-            online.patiently(connection, lambda: step(connection, to, down=True))
+            online.patiently(connection, lambda: _step_down(connection, to))
         return
     with engine.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         step(connection, to, down=True)
         connection.commit()
+
+
+def _step_down(connection: Connection, to: str) -> None:
+    """Go back, and undo what a revision that was killed before its end had prepared."""
+    for revision in reversed(standing(connection).pending):
+        if hasattr(revision.module, "abandon"):
+            revision.module.abandon(connection)
+    step(connection, to, down=True)
 
 
 def step(connection: Connection, to: str, *, down: bool = False) -> None:

@@ -80,6 +80,14 @@ def _check(connection: sa.Connection) -> str:
     return f"ALTER TABLE signal ADD CONSTRAINT {BOUND} CHECK (received < {end})"
 
 
+def abandon(connection: sa.Connection) -> None:
+    """Leave nothing of a ``prepare`` that no ``upgrade`` followed: the check would refuse rows in a week."""
+    if connection.dialect.name != "postgresql" or _kind(connection) == "p":
+        return
+    connection.exec_driver_sql(f"ALTER TABLE signal DROP CONSTRAINT IF EXISTS {BOUND}")
+    connection.exec_driver_sql("DROP INDEX IF EXISTS pk_signal_before, ix_signal_before_received")
+
+
 def upgrade() -> None:
     connection = op.get_bind()
     if connection.dialect.name != "postgresql" or _kind(connection) == "p":

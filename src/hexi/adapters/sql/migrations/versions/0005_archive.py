@@ -24,6 +24,11 @@ def prepare(connection: sa.Connection) -> None:
     online.index(connection, "ix_measure_figure", f"measure ({', '.join(FIGURE)})")
 
 
+def abandon(connection: sa.Connection) -> None:
+    """Leave nothing of a ``prepare`` that no ``upgrade`` followed."""
+    connection.exec_driver_sql("DROP INDEX IF EXISTS ix_measure_figure")
+
+
 def upgrade() -> None:
     op.create_index("ix_measure_figure", "measure", FIGURE, unique=False, if_not_exists=True)
     op.drop_index("ix_measure_day", table_name="measure")
