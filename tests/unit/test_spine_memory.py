@@ -127,3 +127,18 @@ def test_more_than_can_be_remembered(world: World, monkeypatch: pytest.MonkeyPat
         assert flags == [(), (Flag.UNKNOWN_DEVICE,), (), ()]
     assert len(world.spine.means.memory.views.entries) <= 2
     assert len(world.spine.means.memory.known) <= 2
+
+
+def test_more_links_than_can_be_remembered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was forgotten is looked up again; what its deadline says stays right."""
+    monkeypatch.setattr(work, "MOST_KNOWN", 2)
+    names = ("D7", "D8", "D9")
+    for name in names:
+        world.change("device", name, type="sensor", heartbeat="10m")
+    for link in ("mqtt:gate", "mqtt:other", "mqtt:gate"):
+        for name in names:
+            world.spine.process([Job(signals=[world.signal("heartbeat", f"device:{name}")], link=link)])
+            assert len(world.spine.means.memory.links) <= 2
+        with world.store.read() as tx:
+            found = [tx.deadlines.get(f"silence/device:{name}") for name in names]
+        assert [one.body["link"] for one in found if one] == [link] * 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -81,11 +81,27 @@ class Memory:
             self.known = {}
         self.known[ref] = known
 
+    def learn(self, armed: set[str], links: dict[str, str | None]) -> None:
+        """Remember what has been armed, and over which links devices were heard."""
+        self.armed = _bounded(self.armed, armed)
+        self.links = _bounded(self.links, links)
+
     def forget(self) -> None:
         """Forget what was known of records, after a transaction that may have changed them and failed."""
         self._revision = None
         self.known = {}
         self.views.forget()
+
+
+_M = TypeVar("_M", set[str], dict[str, str | None])
+
+
+def _bounded(kept: _M, fresh: _M) -> _M:
+    """What is remembered with what is new, or that alone when it would be too much."""
+    if len(kept) + len(fresh) > MOST_KNOWN:
+        return fresh
+    kept |= fresh
+    return kept
 
 
 OTHERS_LAG: Duration = 2 * SECOND
@@ -162,8 +178,7 @@ class Work:
 
     def committed(self) -> None:
         """The transaction is durable: what it did is remembered as done."""
-        self.memory.armed |= self.armed
-        self.memory.links |= self.linked
+        self.memory.learn(self.armed, self.linked)
         if self.noted:
             heard = self.memory.heard.items()
             self.memory.heard = {key: at for key, at in heard if self.noted.get(key) != at}
