@@ -290,6 +290,25 @@ def test_a_file_that_nobody_records_stays_while_its_signals_are_nowhere_else(
     assert lost.exists()
 
 
+def test_a_file_that_rotted_unseen_holds_up_neither_erasures_nor_the_next_round(
+    store: SqlStore, tmp_path: Path
+) -> None:
+    keep(store, signals(3))
+    plan = plan_for(store, tmp_path)
+    work(plan)
+    rotten = files_of(store)[0].name
+    (tmp_path / rotten).write_bytes(b"rotten")
+    (tmp_path / names.next_name(START, files_of(store))).write_bytes(b"a stranger of the same hour")
+    with store.write() as tx:
+        tx.archive.erase("device:D1", START + DAY)
+    report = work(plan)
+    assert (report.stopped, report.damaged) == (None, [rotten])
+    assert [f.name for f in files_of(store, FileState.DAMAGED)] == [rotten]
+    with store.read() as tx:
+        last = max(erasure.id for erasure in tx.archive.erasures())
+    assert all(f.erased == last for f in files_of(store, FileState.KEPT))
+
+
 def test_a_hot_window_of_nothing_keeps_everything_at_hand(store: SqlStore, tmp_path: Path) -> None:
     keep(store, signals(3))
     plan = plan_for(store, tmp_path, settings=Archive(hot=Span(0)))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,8 @@ def is_elsewhere(path: Path, others: Sequence[Path], hot: Iterable[list[HotRow]]
         for portion in hot:
             fill(connection, "known", [row[:2] for row in portion])
         for other in others:
-            connection.execute(f"INSERT INTO known SELECT source, id FROM {_of(other)}")  # noqa: S608
+            with suppress(duckdb.Error):  # nothing is known to be in a file that cannot be read
+                connection.execute(f"INSERT INTO known SELECT source, id FROM {_of(other)}")  # noqa: S608
         try:
             found = connection.execute(
                 f"SELECT 1 FROM {_of(path)} ANTI JOIN known USING (source, id) LIMIT 1"  # noqa: S608

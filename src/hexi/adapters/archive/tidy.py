@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import duckdb
 from msgspec.structs import replace
 
 from hexi.adapters.archive import folder as names
@@ -74,7 +75,7 @@ def expire_and_erase(plan: Plan, report: Report) -> None:
         turn, files, erasures = tx.archive.turn(), tx.archive.files(), tx.archive.erasures()
     touched = set()
     for file in (f for f in files if f.state in {FileState.KEPT, FileState.DAMAGED}):
-        changed = _changed(plan, file, files, erasures)
+        changed = _changed_or_damaged(plan, file, files, erasures)
         if changed:
             plan.keep_lease()
             plan.record(turn, *changed)
@@ -84,7 +85,20 @@ def expire_and_erase(plan: Plan, report: Report) -> None:
     tell(plan, touched)
 
 
+def _changed_or_damaged(
+    plan: Plan, file: ArchiveFile, files: list[ArchiveFile], erasures: Sequence[Erasure]
+) -> list[ArchiveFile]:
+    """As ``_changed``; a file that cannot be read is found damaged here and holds up none of the others."""
+    try:
+        return _changed(plan, file, files, erasures)
+    except duckdb.Error:
+        if names.is_whole(plan.folder, file):
+            raise
+        return [replace(file, state=FileState.DAMAGED)]
+
+
 def _note(report: Report, changed: Sequence[ArchiveFile]) -> None:
+    report.damaged += [file.name for file in changed if file.state is FileState.DAMAGED]
     report.gone += [file.name for file in changed if file.state is FileState.GONE]
     report.written += [changed[1].name] if len(changed) > 1 else []
 
