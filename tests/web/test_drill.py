@@ -341,7 +341,13 @@ class TestTheCommand:
 
     def test_an_unknown_plan_is_said(self) -> None:
         ran = CliRunner().invoke(build("drill"), ["drill", "run", "nothing"])
-        assert ran.exit_code != 0
+        assert "nothing" in str(ran.exception)
+
+    def test_a_plan_goes_by_its_short_name_too(self) -> None:
+        nowhere = ["--url", "http://127.0.0.1:9"]
+        ran = CliRunner().invoke(build("drill"), ["drill", "run", "fall_at_night", *nowhere])
+        assert "fall_at_night" not in str(ran.exception)
+        assert "127.0.0.1:9" in str(ran.exception)
 
 
 _FILE = """

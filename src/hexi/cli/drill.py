@@ -105,7 +105,9 @@ def _plan(name: str) -> DrillPlan:
             return read_plan(Path(name))
         except BrokenPlanError as error:
             raise common.Fault(f"演练方案有误：{error}", f"the plan is wrong: {error}") from error
-    plan = _plans().get(name)
+    plans = _plans()
+    short = [plan for known, plan in plans.items() if known.rpartition(".")[2] == name]
+    plan = plans.get(name) or (short[0] if len(short) == 1 else None)
     if plan is None:
         raise common.Fault(f"没有演练 {name}，见 hexi drill list", f"there is no {name}; see hexi drill list")
     return plan
