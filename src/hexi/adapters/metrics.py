@@ -60,6 +60,9 @@ class Metrics:
         self._handover = self._histogram(
             "hexi_notice_handover_seconds", "From owing a notice to its hand-over.", _SLOW
         )
+        self._way_down = self._gauge(
+            "hexi_way_down", "1 while nothing gets through a way out, as this process sees it.", "way"
+        )
         self._waiting = self._gauge("hexi_outbox_waiting", "Notices owed and not yet handed over.")
         self._deadlines = self._gauge("hexi_deadlines_pending", "Deadlines that are armed.")
         self._queue = self._gauge("hexi_intake_queue", "Signals that wait for the next commit.")
@@ -151,6 +154,10 @@ class Metrics:
         self._notices.labels(way, result).inc()
         if seconds is not None:
             self._handover.observe(seconds)
+
+    def way_down(self, way: str, *, down: bool) -> None:
+        """Whether nothing gets through a way out."""
+        self._way_down.labels(way).set(down)
 
     def request(self, method: str, status: int, seconds: float) -> None:
         """A request was answered."""

@@ -33,6 +33,7 @@ from hexi.app.roles import ALL_ROLES, Role, in_order
 from hexi.app.services import Service, keep_going
 from hexi.app.upkeep import Renewal, Upkeep
 from hexi.app.watcher import MetricsWatcher
+from hexi.app.ways import WayWatch
 from hexi.kernel.clock import Clock
 from hexi.kernel.ports import StoreError
 from hexi.kernel.response import Notice
@@ -80,12 +81,10 @@ class App:
         with store.read() as tx:
             locator = read_index(tx)
         spine = Spine(store, clock, loaded.catalogue(), locator, random.SystemRandom())
-        hub = Hub()
-        links = Links(secret, settings.address)
+        hub, links = Hub(), Links(secret, settings.address)
         watcher = MetricsWatcher(self.metrics)
         intake = Intake(spine, hub, self._hand, watcher)
         self.senders = Senders(self._ways.channels, intake.receipt, clock, links, self._ways.trunks)
-        self.senders.watch(watcher.attempted)
         self.platform = Platform(
             store=store,
             clock=clock,
@@ -100,6 +99,8 @@ class App:
             demo=manner.demo,
             version=__version__,
         )
+        ways = WayWatch(self.platform, self.metrics, self._ways.channels.keys())
+        self.senders.watch(watcher.attempted, ways.attempted)
         self.roles = manner.roles
         self.member = self._membership(clock, manner)
         """This process among others; None when it is alone."""
@@ -110,6 +111,7 @@ class App:
             (Role.CLOCK, Ping(self.platform, settings.watch, self.metrics)),
             (Role.CLOCK, DayKeeper(store.days)),
             (Role.CLOCK, Archiver(self.platform, settings)),
+            (Role.SENDERS, ways),
         ]
         """What runs beside the writer, each where its role is played; without a role: in every process."""
         connect_gauges(self.metrics, self.platform, store, settings)

@@ -153,11 +153,11 @@ class Senders:
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = False
         self._stopped = False
-        self._attempted: Attempted | None = None
+        self._watching: list[Attempted] = []
 
-    def watch(self, attempted: Attempted) -> None:
-        """From now on, tell somebody who counts of every attempt and what came of it."""
-        self._attempted = attempted
+    def watch(self, *attempted: Attempted) -> None:
+        """From now on, tell those who watch of every attempt and what came of it."""
+        self._watching += attempted
 
     async def run(self) -> None:
         """Begin to send; what was handed over before goes out now."""
@@ -237,8 +237,8 @@ class Senders:
             return self._failed(notice, f"the channel failed: {type(error).__name__}")
 
     async def _tell(self, notice: Notice, receipt: Receipt) -> None:
-        if self._attempted:
-            self._attempted(notice, receipt)
+        for attempted in self._watching:
+            attempted(notice, receipt)
         if receipt.error:
             log.warning("notice_undelivered", notice=receipt.notice_id, error=receipt.error)
         wait = RETELL[0]
