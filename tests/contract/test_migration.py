@@ -108,6 +108,18 @@ def test_a_migration_killed_in_the_middle_is_done_at_the_next_start(
     _check_open(url, shape, before)
 
 
+def test_a_key_half_exchanged_is_exchanged_at_the_next_start(earlier: tuple[str, MetaData, Rows]) -> None:
+    url, shape, before = earlier
+    kill_half_migrated(url, "CONSTRAINT pk_measure")
+    assert revision(url) in {OLDEST, "0005"}
+    assert rows(url, shape) == before
+    _check_open(url, shape, before)
+    with engine_of(url) as engine:
+        there = inspect(engine)
+        assert there.get_pk_constraint("measure")["constrained_columns"] == ["case_id", "indicator"]
+        assert [index["name"] for index in there.get_indexes("measure")] == ["ix_measure_figure"]
+
+
 def test_there_and_back_again_changes_nothing(earlier: tuple[str, MetaData, Rows]) -> None:
     url, shape, before = earlier
     open_store(url).close()

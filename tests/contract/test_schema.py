@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, inspect, text
 
 from hexi.adapters.sql import SCHEMA, migrate, open_store
 from hexi.adapters.sql.tables import metadata
@@ -33,6 +33,15 @@ def test_the_revisions_make_exactly_the_tables(shared_url: str) -> None:
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, metadata) == []
     engine.dispose()
+
+
+def test_every_table_has_the_key_it_is_found_by(shared_url: str) -> None:
+    engine = create_engine(_engine_url(shared_url))
+    there = inspect(engine)
+    keys = {name: there.get_pk_constraint(name)["constrained_columns"] for name in metadata.tables}
+    engine.dispose()
+    days = {"signal": ["seq", "received"]} if there.dialect.name == "postgresql" else {}
+    assert keys == {t.name: [c.name for c in t.primary_key] for t in metadata.sorted_tables} | days
 
 
 def test_opening_twice_changes_nothing(shared_url: str) -> None:

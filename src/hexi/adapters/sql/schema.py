@@ -17,7 +17,7 @@ from hexi.adapters.sql import online
 from hexi.kernel.ports import StoreError
 from hexi.kernel.text import Text
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 """The revision this build works with."""
 
 COMPATIBLE = "0002"

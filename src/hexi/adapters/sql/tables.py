@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     SmallInteger,
     Table,
     Text,
@@ -207,16 +208,16 @@ record_link = Table(
 measure = Table(
     "measure",
     metadata,
-    Column("indicator", KEY, primary_key=True),
-    Column("case_id", KEY, primary_key=True),
+    Column("indicator", KEY, nullable=False),
+    Column("case_id", KEY, nullable=False),
     Column("day", KEY, nullable=False),
     Column("street", KEY),
     Column("community", KEY),
     Column("grid", KEY),
     Column("hit", Integer),
     Column("value", Double),
+    PrimaryKeyConstraint("case_id", "indicator"),
     Index("ix_measure_figure", "indicator", "day", "street", "hit"),
-    Index("ix_measure_case_id", "case_id"),
     sqlite_with_rowid=False,
 )
 
