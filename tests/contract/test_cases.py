@@ -60,6 +60,22 @@ def test_reading_sees_what_this_transaction_wrote(store: SqlStore) -> None:
         assert tx.cases.ids("", 9) == ["C1"]
 
 
+@pytest.mark.parametrize("count", [1, 9, 10, 101, 237])
+def test_cases_read_ahead_are_one_object_each(store: SqlStore, count: int) -> None:
+    ids = [f"C{number}" for number in range(count)]
+    saved = [_save(store, case_id) for case_id in ids]
+    with store.write() as tx:
+        fresh, entries = a_case("fresh")
+        tx.cases.save(fresh, entries)
+        tx.cases.load([*ids, "none", "fresh", *ids[:3]])
+        found = [tx.cases.get(case_id) for case_id in ids]
+        assert found == saved
+        tx.cases.load(ids)
+        assert all(tx.cases.get(case_id) is case for case_id, case in zip(ids, found, strict=True))
+        assert tx.cases.get("fresh") is fresh
+        assert tx.cases.get("none") is None
+
+
 def test_a_log_entry_is_never_written_twice(store: SqlStore) -> None:
     case, entries = a_case("C1")
     _save(store, "C1")

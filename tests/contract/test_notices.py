@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-from tests.contract.make import NOW, a_case, a_notice
+from tests.contract.make import NOW, WrongError, a_case, a_notice, going_wrong
 
 from hexi.adapters.sql import SqlStore
 from hexi.kernel.case import CaseState
@@ -19,6 +19,30 @@ def test_a_notice_comes_back_whole(store: SqlStore) -> None:
     with store.read() as tx:
         assert tx.notices.get("N1") == notice
         assert tx.notices.get("N2") is None
+
+
+def test_notices_read_ahead_are_as_this_transaction_leaves_them(store: SqlStore) -> None:
+    with store.write() as tx:
+        for identity in ("N1", "N2", "N3"):
+            tx.notices.add(a_notice(identity))
+    with store.write() as tx:
+        tx.notices.add(a_notice("N4"))
+        ids = ["N3", "N1", "none", "N4", "N2", "N1"]
+        assert {n.id for n in tx.notices.load(ids)} == {"N1", "N2", "N3", "N4"}
+        assert tx.notices.get("N1") == a_notice("N1")
+        assert tx.notices.get("none") is None
+        tx.notices.update(a_notice("N1", attempts=1))
+        with going_wrong(), tx.part():
+            tx.notices.update(a_notice("N2", attempts=2))
+            assert [n.attempts for n in tx.notices.of_case("C1")] == [1, 2, 0, 0]
+            tx.notices.load(ids)
+            raise WrongError
+        assert [n.attempts for n in map(tx.notices.get, ("N1", "N2", "N3")) if n] == [1, 0, 0]
+        tx.notices.update(a_notice("N3", attempts=3))
+        assert len(tx.notices.of_case("C1")) == 4
+        found = tx.notices.get("N3")
+        assert found is not None
+        assert found.attempts == 3
 
 
 def test_the_same_id_again_changes_nothing(store: SqlStore) -> None:

@@ -32,6 +32,25 @@ def test_what_is_measured_of_a_case_is_replaced_whole(store: SqlStore) -> None:
         assert tx.measures.of_case("C1") == []
 
 
+def test_some_of_what_is_measured_is_amended(store: SqlStore) -> None:
+    with store.write() as tx:
+        tx.measures.put([a_measure("a", "C1"), a_measure("b", "C1")], "C1")
+        tx.measures.amend([a_measure("b", "C1", hit=0)], "C1")
+        assert tx.measures.of_case("C1") == [a_measure("a", "C1"), a_measure("b", "C1", hit=0)]
+        tx.measures.amend([a_measure("a", "C1", hit=None)], "C1")
+        tx.measures.put([a_measure("c", "C1")], "C1")
+    with store.write() as tx:
+        assert tx.measures.of_case("C1") == [a_measure("c", "C1")]
+        tx.measures.amend([a_measure("d", "C1", value=2.5)], "C1")
+        tx.measures.amend([a_measure("e", "C1")], "C1")
+    with store.read() as tx:
+        assert [(m.indicator, m.value) for m in tx.measures.of_case("C1")] == [
+            ("c", None),
+            ("d", 2.5),
+            ("e", None),
+        ]
+
+
 def test_measures_by_place_and_period(store: SqlStore) -> None:
     with store.write() as tx:
         for number in range(1, 6):

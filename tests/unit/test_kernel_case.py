@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hexi.kernel.case import ALLOWED, OPEN_STATES, STATE_AFTER, Act, Case, CaseState, Entry
 from hexi.kernel.clock import MINUTE
 from hexi.kernel.fold import apply, known_kinds, rebuild
-from hexi.kernel.indicator import Indicator, Measure, Meter, Seen
+from hexi.kernel.indicator import CASE_NAMES, Indicator, Measure, Meter, Seen, moved
 from hexi.kernel.scenario import IndicatorRule, Severity
 from hexi.kernel.text import Text
 
@@ -43,6 +43,8 @@ BODIES: dict[str, dict[str, Any]] = {
         "t0": T0,
     },
     "receipt": {"notice": "n1", "rung": "L1"},
+    "failed": {"notice": "n1", "reason": "busy"},
+    "commented": {"note": "n"},
     "missed": {"promise": "arrived", "due": T0},
     **{kind: {"role": "steward"} for kind in ("acknowledged", "declined", "set_off", "arrived")},
 }
@@ -145,11 +147,14 @@ def test_the_tables_are_whole() -> None:
 # Indicators
 
 
+def meter(measure: str, where: str | None, **rule: Any) -> Meter:
+    made = IndicatorRule(id="i", measure=measure, where=where, **rule)  # type: ignore[arg-type]
+    return Meter(Indicator(id="t.i", title=Text(zh="一", en="i"), rule=made))
+
+
 def measured(measure: str, where: str | None, *said: tuple[str, str, dict[str, Any]], **rule: Any) -> Measure:
     case = rebuild("C", log(reported(), *said, every=MINUTE))
-    made = IndicatorRule(id="i", measure=measure, where=where, **rule)  # type: ignore[arg-type]
-    indicator = Indicator(id="t.i", title=Text(zh="一", en="i"), rule=made)
-    return Meter(indicator).measure(Seen(case))
+    return meter(measure, where, **rule).measure(Seen(case))
 
 
 ARRIVED = ("arrived", "person:W1", {"role": "steward"})
@@ -187,3 +192,33 @@ def test_drills_and_merged_cases_are_not_counted() -> None:
     assert not indicator.covers(rebuild("C", log(reported(drill=True))))
     assert not indicator.covers(rebuild("C", log(reported(), merged)))
     assert indicator.covers(rebuild("C", log(reported(), OPENED)))
+
+
+METERS = [
+    meter("count", None),
+    *(meter("share", f"{name} <= duration('3s')") for name in sorted(CASE_NAMES) if name.endswith("_in")),
+    meter("share", "open && !escalated || false_alarm || reopened"),
+    meter("share", "state == 'dispatched' && severity == 'severe' && told_spread <= duration('2s')"),
+    meter("open_now", None),
+    meter("open_now", "scenario == 't.a' && matter == 'm'"),
+    meter("percentile", None, of="told_in"),
+    meter("percentile", None, of="told_spread"),
+]
+
+
+@given(STEPS)
+def test_a_part_that_an_entry_cannot_move_stays_as_it_is(steps: list[Any]) -> None:
+    case = Case(id="C")
+    for entry in log(reported(), PLANNED, *steps):
+        before = [m.measure(Seen(case)) for m in METERS]
+        apply(case, entry)
+        after = [m.measure(Seen(case)) for m in METERS]
+        changed = [m for m, old, new in zip(METERS, before, after, strict=True) if old != new]
+        assert not any(moved([entry.kind]).isdisjoint(m.reads) for m in changed if m.reads)
+        assert moved([entry.kind]) == CASE_NAMES or all(m.reads for m in changed)
+
+
+def test_what_a_receipt_moves() -> None:
+    assert moved(["receipt", "receipt", "commented"]) == {"told_in", "told_spread"}
+    assert moved(["receipt", "unheard_of"]) == CASE_NAMES
+    assert moved([]) == frozenset()

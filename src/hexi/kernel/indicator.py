@@ -43,6 +43,13 @@ CASE_NAMES = frozenset(
 )
 """What an indicator's ``where`` and ``of`` may speak of. Spans run from the signal's arrival."""
 
+_MOVED_BY = {
+    "receipt": frozenset({"told_in", "told_spread"}),
+    "failed": frozenset[str](),
+    "commented": frozenset[str](),
+}
+"""What of it an entry of a case's log can change, for kinds that change little; others may change all."""
+
 
 class Indicator(msgspec.Struct, frozen=True, kw_only=True):
     """An indicator with its full name and the scenarios it counts."""
@@ -60,6 +67,11 @@ class Indicator(msgspec.Struct, frozen=True, kw_only=True):
     def covers_any(self, scenarios: Iterable[str]) -> bool:
         """Whether a case with these scenarios belongs to what is counted."""
         return not self.scenarios or any(_matches(s, p) for s in scenarios for p in self.scenarios)
+
+
+def moved(kinds: Iterable[str]) -> frozenset[str]:
+    """What an indicator may see otherwise after entries of these kinds."""
+    return frozenset[str]().union(*(_MOVED_BY.get(kind, CASE_NAMES) for kind in set(kinds)))
 
 
 def counts(case: Case) -> bool:
@@ -137,8 +149,16 @@ class Meter:
         self.indicator = indicator
         self._where = Condition(indicator.rule.where) if indicator.rule.where else None
         self._names = sorted(self._where.names & CASE_NAMES) if self._where else []
+        self.reads = self._read()
+        """What of a case its part depends upon, as long as its place and scenarios are the same."""
         self._verdicts: dict[tuple[Any, ...], int] = {}
         """A condition says the same of the same values: most cases differ in none that one asks for."""
+
+    def _read(self) -> frozenset[str]:
+        rule = self.indicator.rule
+        if rule.measure == "percentile":
+            return frozenset({rule.of or ""})
+        return frozenset({"open", *self._names} if rule.measure == "open_now" else self._names)
 
     def measure(self, seen: Seen) -> Measure:
         """The part of a case that the indicator covers, on the day it was opened."""

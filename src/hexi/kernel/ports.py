@@ -158,6 +158,10 @@ class Cases(Protocol):
         """The current case, locked for this transaction."""
         ...
 
+    def load(self, case_ids: Iterable[str]) -> None:
+        """Read cases ahead, so that ``get`` need not ask for each; only in a transaction that writes."""
+        ...
+
     def fold(self, key: str, case_id: str, now: Instant) -> str:
         """The case that holds a key: an open one, one closed within its time, else ``case_id``."""
         ...
@@ -254,6 +258,10 @@ class Notices(Protocol):
         """One notice."""
         ...
 
+    def load(self, notice_ids: Iterable[str]) -> list[Notice]:
+        """Read notices ahead, so that ``get`` need not ask for each; those that are there."""
+        ...
+
     def update(self, notice: Notice) -> None:
         """Store the notice's new state; no process holds it any more."""
         ...
@@ -336,6 +344,10 @@ class Measures(Protocol):
 
     def put(self, measures: Sequence[Measure], case_id: str) -> None:
         """Replace what is measured of one case."""
+        ...
+
+    def amend(self, measures: Sequence[Measure], case_id: str) -> None:
+        """Replace what is measured of one case for some indicators; the others stay."""
         ...
 
     def rows(self, indicator: str, wanted: MeasureFilter) -> list[Measure]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hexi.kernel.case import Case
 from hexi.kernel.catalogue import Catalogue
-from hexi.kernel.indicator import Figure, Measure, Seen, counts, figure
+from hexi.kernel.indicator import CASE_NAMES, Figure, Measure, Seen, counts, figure, moved
 from hexi.kernel.ports import MeasureFilter, Transaction
 
 
@@ -16,9 +18,16 @@ def measure(catalogue: Catalogue, case: Case) -> list[Measure]:
     return [meter.measure(seen) for meter in catalogue.meters(tuple(case.scenarios))]
 
 
-def count(tx: Transaction, catalogue: Catalogue, case: Case) -> None:
-    """Bring what is measured of a case up to date."""
-    tx.measures.put(measure(catalogue, case), case.id)
+def count(tx: Transaction, catalogue: Catalogue, case: Case, kinds: Iterable[str]) -> None:
+    """Bring what is measured of a case up to date after entries of these kinds."""
+    touched = moved(kinds)
+    if touched == CASE_NAMES:
+        tx.measures.put(measure(catalogue, case), case.id)
+    elif counts(case):
+        meters = [m for m in catalogue.meters(tuple(case.scenarios)) if not touched.isdisjoint(m.reads)]
+        if meters:
+            seen = Seen(case)
+            tx.measures.amend([meter.measure(seen) for meter in meters], case.id)
 
 
 def read(tx: Transaction, catalogue: Catalogue, indicator: str, wanted: MeasureFilter) -> Figure:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, bindparam, delete, func, literal_column, or_, select, update
 
 from hexi.adapters.sql.forget import CHUNK, forget
-from hexi.adapters.sql.link import Upsert, ignoring, replacing
+from hexi.adapters.sql.link import Choice, Upsert, ignoring, replacing
 from hexi.adapters.sql.tables import case_log, case_row, fold
 from hexi.adapters.sql.work import Work
 from hexi.kernel.case import Case, Entry
@@ -21,6 +21,7 @@ _read_case = msgspec.json.Decoder(Case).decode
 
 _GET = select(case_row.c.body).where(case_row.c.id == bindparam("id"))
 _LOCK = _GET.with_for_update()
+_LOCK_MANY = Choice(case_row.c.id, case_row.c.body, locks=True)
 _PUT = replacing(case_row)
 _APPEND = Upsert(case_log)
 _REWRITE = replacing(case_log)
@@ -62,6 +63,13 @@ class SqlCases:
         if case is not None:
             self._loaded[case_id] = case
         return case
+
+    def load(self, case_ids: Iterable[str]) -> None:
+        """Read cases ahead, so that ``get`` need not ask for each; only in a transaction that writes."""
+        wanted = [i for i in dict.fromkeys(case_ids) if i not in self._loaded and not self._rows.holds(i)]
+        for (body,) in self._work.link.choose(_LOCK_MANY, sorted(wanted)):
+            case = _read_case(body)
+            self._loaded[case.id] = case
 
     def _read(self, case_id: str) -> Case | None:
         owed = self._rows.get(case_id)

@@ -104,11 +104,15 @@ Bulk = Upsert | Removal | Change
 
 
 class Choice:
-    """A SELECT of the rows whose column holds one of many values; of texts and numbers."""
+    """A SELECT of the rows whose column holds one of many values; of texts and numbers.
 
-    def __init__(self, column: Column[Any], *columns: Column[Any]) -> None:
+    ``locks``: each row is locked for the transaction, in the order of the column.
+    """
+
+    def __init__(self, column: Column[Any], *columns: Column[Any], locks: bool = False) -> None:
         self.column = column
         self.columns = columns
+        self.locks = locks
 
     def text(self, mark: str, values: int = 1) -> str:
         """The statement for so many values, with the driver's own placeholder.
@@ -119,7 +123,9 @@ class Choice:
         if mark == SQLITE_MARK:
             names = f"json_group_array(json_array({names}))"
         marks = ", ".join([mark] * values)
-        return f'SELECT {names} FROM "{self.column.table.name}" WHERE "{self.column.name}" IN ({marks})'  # noqa: S608 -- our own names
+        locks = f' ORDER BY "{self.column.name}" FOR UPDATE' if self.locks and mark != SQLITE_MARK else ""
+        where = f'"{self.column.name}" IN ({marks}){locks}'
+        return f'SELECT {names} FROM "{self.column.table.name}" WHERE {where}'  # noqa: S608 -- our own names
 
 
 def ignoring(table: Table, *, skip: Sequence[str] = ()) -> Upsert:

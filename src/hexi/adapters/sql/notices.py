@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, bindparam, literal_column, or_, select, update
 
-from hexi.adapters.sql.link import Change, ignoring
+from hexi.adapters.sql.link import Change, Choice, ignoring
 from hexi.adapters.sql.tables import case_row, notice, process
 from hexi.adapters.sql.work import Work
 from hexi.kernel.clock import Instant
@@ -22,6 +22,7 @@ _LANES = {lane: number for number, lane in enumerate(Lane)}
 
 _ADD = ignoring(notice, skip=("seq",))
 _GET = select(notice.c.body).where(notice.c.id == bindparam("id"))
+_GET_MANY = Choice(notice.c.id, notice.c.body)
 _WAITING: ColumnElement[bool] = literal_column("state = 'waiting'")
 _UPDATE = Change(
     notice.c.id, notice.c.state, notice.c.lane, notice.c.next_at, notice.c.body, clears=(notice.c.owner,)
@@ -79,6 +80,9 @@ class SqlNotices:
         self._work = work
         self._added = work.buffer(self._write_added)
         self._changed = work.buffer(self._write_changed)
+        self._ahead: dict[str, Notice] = {}
+        """As the table has them."""
+        work.on_undo(self._ahead.clear)
 
     def add(self, notice: Notice, owner: str | None = None) -> None:
         """Owe a notice, held by the process that will send it, if any; the same id again changes nothing."""
@@ -90,9 +94,19 @@ class SqlNotices:
         changed = self._changed.get(notice_id)
         if changed:
             return changed
+        if notice_id in self._ahead:
+            return self._ahead[notice_id]
         self._work.flush(self._added)
         body = self._work.link.value(_GET, id=notice_id)
         return None if body is None else _decode(body)
+
+    def load(self, notice_ids: Iterable[str]) -> list[Notice]:
+        """Read notices ahead, so that ``get`` need not ask for each; those that are there."""
+        self._work.flush(self._added, self._changed)
+        wanted = list(dict.fromkeys(notice_ids))
+        found = [_decode(body) for (body,) in self._work.link.choose(_GET_MANY, wanted)]
+        self._ahead |= {n.id: n for n in found}
+        return found
 
     def update(self, notice: Notice) -> None:
         """Store the notice's new state; no process holds it any more."""
@@ -159,3 +173,5 @@ class SqlNotices:
     def _write_changed(self, owed: dict[str, Notice]) -> None:
         rows = [(n.id, n.state.value, _LANES[n.lane], n.next_at, _encode(n).decode()) for n in owed.values()]
         self._work.link.many(_UPDATE, rows)
+        for notice_id in owed:
+            self._ahead.pop(notice_id, None)
