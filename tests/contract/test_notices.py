@@ -107,6 +107,17 @@ def test_dropping_stops_only_what_waits(store: SqlStore) -> None:
         assert [n.state.value for n in tx.notices.of_case("C1")] == ["dropped", "dropped", "handed"]
 
 
+def test_of_many_it_says_which_still_wait(store: SqlStore) -> None:
+    with store.write() as tx:
+        for number in range(250):
+            tx.notices.add(a_notice(f"N{number}", case_id=f"C{number % 2}"))
+        tx.notices.add(a_notice("sent", state=NoticeState.HANDED))
+        tx.notices.drop("C1")
+        asked = [*(f"N{number}" for number in range(250)), "sent", "nobody's"]
+        assert tx.notices.still_waiting(asked) == {f"N{number}" for number in range(0, 250, 2)}
+        assert tx.notices.still_waiting([]) == set()
+
+
 def test_only_what_was_said_in_ended_cases_is_erased(store: SqlStore) -> None:
     with store.write() as tx:
         for case_id, state in (("C1", "closed"), ("C2", "reported")):

@@ -246,6 +246,40 @@ async def test_a_slow_rate_sends_one_in_several_seconds():
     await senders.stop()
 
 
+async def test_what_is_recalled_before_its_turn_never_starts_and_takes_nobodys_place():
+    desk, gate = Desk(), Gate(SimClock(T0))
+    senders = build({"call": gate}, desk, call=Trunk(at_once=2))
+    await senders.run()
+    senders.hand([notice(n) for n in range(4)] + [notice(n, address="busy") for n in range(4, 8)])
+    await settle()
+    assert gate.begun == ["n0", "n1"]
+    assert senders.queued(3) == ["n2", "n3", "n4"]
+    senders.recall(["n1", "n2", "n4", "n6", "elsewhere"])
+    gate.opened.set()
+    await desk.wait_for(5)
+    await settle()
+    assert gate.begun == ["n0", "n1", "n3", "n5", "n7"]
+    assert (senders.queued(9), senders.on_the_way) == ([], 0)
+    senders.hand([notice(2)])
+    await desk.wait_for(6)
+    await senders.stop()
+
+
+async def test_what_waits_for_a_busy_address_can_be_recalled_too():
+    desk, gate = Desk(), Gate(SimClock(T0))
+    senders = build({"call": gate}, desk, call=Trunk(at_once=8))
+    await senders.run()
+    senders.hand([notice(n, address="busy") for n in range(4)])
+    await settle()
+    assert (gate.begun, senders.queued(9)) == (["n0"], ["n1", "n2", "n3"])
+    senders.recall(["n1", "n3"])
+    gate.opened.set()
+    await desk.wait_for(2)
+    await settle()
+    assert (gate.begun, senders.on_the_way) == (["n0", "n2"], 0)
+    await senders.stop()
+
+
 async def test_stopping_waits_for_what_is_under_way_and_leaves_the_rest_to_the_outbox():
     desk, gate = Desk(), Gate(SimClock(T0))
     senders = build({"call": gate}, desk, call=Trunk(at_once=1))

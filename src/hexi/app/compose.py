@@ -29,6 +29,7 @@ from hexi.app.drill import Outside
 from hexi.app.gauges import connect_gauges
 from hexi.app.member import Member, this_process
 from hexi.app.ping import Ping
+from hexi.app.recall import Recall
 from hexi.app.roles import ALL_ROLES, Role, in_order
 from hexi.app.services import Service, keep_going
 from hexi.app.upkeep import Renewal, Upkeep
@@ -112,6 +113,7 @@ class App:
             (Role.CLOCK, DayKeeper(store.days)),
             (Role.CLOCK, Archiver(self.platform, settings)),
             (Role.SENDERS, ways),
+            (Role.SENDERS, Recall(store, self.senders)),
         ]
         """What runs beside the writer, each where its role is played; without a role: in every process."""
         connect_gauges(self.metrics, self.platform, store, settings)

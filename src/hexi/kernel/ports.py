@@ -289,6 +289,10 @@ class Notices(Protocol):
         """What a process holds and should be sending by now, SOS first."""
         ...
 
+    def still_waiting(self, ids: Sequence[str]) -> set[str]:
+        """Those of some notices that are still to be sent."""
+        ...
+
     def drop(self, case_id: str, recipients: Sequence[str] | None = None) -> int:
         """Stop what still waits for a case; says how many."""
         ...

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from heapq import heappop, heappush
-from itertools import count
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from heapq import heappop, heappush, nsmallest
+from itertools import chain, count
 
 import msgspec
 import structlog
@@ -65,9 +65,12 @@ _Waiting = tuple[int, int, Notice]
 class _Line:
     """The queue before one way: who starts next, and when."""
 
-    def __init__(self, trunk: Trunk, start: Callable[[Notice], None]) -> None:
+    def __init__(
+        self, trunk: Trunk, start: Callable[[Notice], None], is_recalled: Callable[[str], bool]
+    ) -> None:
         self.trunk = trunk
         self._start = start
+        self._is_recalled = is_recalled
         self._kept_free = trunk.at_once // _SHARES
         self._per_address = max(1, trunk.at_once // _SHARES)
         self._pace = _Pace(trunk.rate)
@@ -83,7 +86,11 @@ class _Line:
     def pump(self) -> None:
         """Start whatever may start now."""
         while self._queue and self._has_room(self._queue[0][0]):
-            if self._busy[_address(self._queue[0][2])] >= self._per_address:
+            notice = self._queue[0][2]
+            if self._is_recalled(notice.id):
+                heappop(self._queue)
+                self._unpark(_address(notice))
+            elif self._busy[_address(notice)] >= self._per_address:
                 self._park(heappop(self._queue))
             elif self._must_pause():
                 return
@@ -96,11 +103,13 @@ class _Line:
         self._busy[address] -= 1
         if not self._busy[address]:
             del self._busy[address]
-        if parked := self._parked.get(address):
-            heappush(self._queue, heappop(parked))
-        else:
-            self._parked.pop(address, None)
+        self._unpark(address)
         self.pump()
+
+    def next_up(self, most: int) -> list[str]:
+        """What has not started yet, the first to start at the head."""
+        parked = chain.from_iterable(self._parked.values())
+        return [notice.id for *_, notice in nsmallest(most, chain(self._queue, parked))]
 
     def clear(self) -> None:
         """Forget what has not started; the outbox remembers it."""
@@ -114,6 +123,13 @@ class _Line:
 
     def _park(self, waiting: _Waiting) -> None:
         heappush(self._parked.setdefault(_address(waiting[2]), []), waiting)
+
+    def _unpark(self, address: str) -> None:
+        """The first that waits for an address may try again."""
+        if parked := self._parked.get(address):
+            heappush(self._queue, heappop(parked))
+        else:
+            self._parked.pop(address, None)
 
     def _must_pause(self) -> bool:
         loop = asyncio.get_running_loop()
@@ -148,8 +164,11 @@ class Senders:
         self._report = report
         self._clock = clock
         self._links = links
-        self._lines = {way: _Line(limits.get(way, Trunk()), self._start) for way in channels}
+        self._lines = {
+            way: _Line(limits.get(way, Trunk()), self._start, self._is_recalled) for way in channels
+        }
         self._on_the_way: set[str] = set()
+        self._recalled: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = False
         self._stopped = False
@@ -189,6 +208,23 @@ class Senders:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
+    def queued(self, most: int) -> list[str]:
+        """What has not started yet, at most so many of each way."""
+        return [identity for line in self._lines.values() for identity in line.next_up(most)]
+
+    def recall(self, dropped: Iterable[str]) -> None:
+        """These are not owed any more: whichever of them has not started never will."""
+        self._recalled |= self._on_the_way.intersection(dropped)
+        for line in self._lines.values() if self._running else ():
+            line.pump()
+
+    def _is_recalled(self, identity: str) -> bool:
+        if identity not in self._recalled:
+            return False
+        self._recalled.discard(identity)
+        self._on_the_way.discard(identity)
+        return True
+
     @property
     def on_the_way(self) -> int:
         """How many notices are queued or being sent."""
@@ -210,6 +246,7 @@ class Senders:
         def done(ended: asyncio.Task[None]) -> None:
             self._tasks.discard(ended)
             self._on_the_way.discard(notice_id)
+            self._recalled.discard(notice_id)
 
         task.add_done_callback(done)
 

@@ -40,6 +40,11 @@ _DUE = (
     .order_by(notice.c.lane, notice.c.next_at, notice.c.seq)
     .limit(bindparam("most"))
 )
+_ASKED = 100
+"""Notices that one statement asks after."""
+_STILL = select(notice.c.id).where(
+    _WAITING, notice.c.id.in_([bindparam(f"id_{number}") for number in range(_ASKED)])
+)
 _WAITING_OF = _OF_CASE.where(_WAITING)
 _LIVING = select(process.c.id).where(process.c.seen_at > bindparam("alive_since"))
 _FREE = (
@@ -137,6 +142,16 @@ class SqlNotices:
     def held(self, owner: str, now: Instant) -> list[Notice]:
         """What a process holds and should be sending by now, SOS first."""
         return self._read(_HELD, by=owner, now=now)
+
+    def still_waiting(self, ids: Sequence[str]) -> set[str]:
+        """Those of some notices that are still to be sent."""
+        self._work.flush(self._added, self._changed)
+        found: set[str] = set()
+        for start in range(0, len(ids), _ASKED):
+            some = [*ids[start : start + _ASKED], *[""] * _ASKED][:_ASKED]
+            values = {f"id_{number}": identity for number, identity in enumerate(some)}
+            found.update(identity for (identity,) in self._work.link.run(_STILL, **values))
+        return found
 
     def drop(self, case_id: str, recipients: Sequence[str] | None = None) -> int:
         """Stop what still waits for a case; says how many."""
