@@ -132,8 +132,28 @@ type = "choice"
 choices = { good = { zh = "好", en = "good" } }
 """
 
+DRILL = """\
+id = "demo.night"
+title = { zh = "夜间", en = "At night" }
+about = { zh = "夜间跌倒", en = "A fall at night" }
+lasts = "9m"
+cast = { device = "post" }
+promises = { told = "10s", told_spread = "2s" }
+down = ["call"]
+
+[[signal]]
+kind = "post.fall"
+data = { after = "not a length" }
+
+[[answer]]
+role = "steward"
+act = "acknowledged"
+after = "20s"
+"""
+
 FILES = {
     "pack.toml": PACK,
+    "drills/night.toml": DRILL,
     "day.toml": DAY,
     "records/bench.toml": RECORD,
     "catalogue/fall.toml": FALL,
@@ -170,12 +190,13 @@ def made(tmp_path):
     return Made(tmp_path)
 
 
-FALL_FILE, OTHER_FILE, CRY_FILE, MANIFEST, BENCH_FILE = (
+FALL_FILE, OTHER_FILE, CRY_FILE, MANIFEST, BENCH_FILE, DRILL_FILE = (
     "catalogue/fall.toml",
     "catalogue/other.toml",
     "catalogue/cry.toml",
     "pack.toml",
     "records/bench.toml",
+    "drills/night.toml",
 )
 
 MISTAKES = [
@@ -334,6 +355,14 @@ MISTAKES = [
     ),
     (BENCH_FILE, '["座椅"]', '["归属"]', "field.owner", "also means name"),
     ("day.toml", "fall of", "elsewhere of", "id", "bronze"),
+    (DRILL_FILE, "demo.night", "demo.day", "id", "should be demo.night"),
+    (DRILL_FILE, '"post.fall"', '"post.fal"', "signal[0].kind", "did you mean post.fall"),
+    (DRILL_FILE, '"post.fall"', '"post.clear"', "signal", "no scenario answers"),
+    (DRILL_FILE, '"post.fall"', '"post.fall"\nafter = "9m"', "signal[0].after", "after the drill has ended"),
+    (DRILL_FILE, '"steward"', '"steword"', "answer[0].role", "did you mean steward"),
+    (DRILL_FILE, '"20s"', '"10m"', "answer[0].after", "after the drill has ended"),
+    (DRILL_FILE, "told =", "tolled =", "promises.tolled", "did you mean told"),
+    (DRILL_FILE, '["call"]', '["phone"]', "down", "unknown way: phone"),
 ]
 
 UNREADABLE = [
@@ -357,6 +386,10 @@ UNREADABLE = [
     (FALL_FILE, "data.confidence >= 0.5", "data.confidence >=", "signal.when", "not a condition"),
     (MANIFEST, "title =", "titel =", "titel", "did you mean title"),
     (BENCH_FILE, 'type = "ref"', 'type = "reference"', "field[...].type", "ref"),
+    (DRILL_FILE, "cast =", "caste =", "caste", "did you mean cast"),
+    (DRILL_FILE, '"acknowledged"', '"acknowleged"', "answer[0].act", "acknowleged"),
+    (DRILL_FILE, '"9m"', '"5h"', "lasts", "from 1s to 4h"),
+    (DRILL_FILE, '"20s"', '"soon"', "answer[0].after", "soon"),
 ]
 
 

@@ -13,6 +13,9 @@ from hexi.kernel.text import Text
 MOST_PEOPLE = 50
 """Homes that one drill may be about."""
 
+JUDGED = ("told", "answered", "acknowledged", "set_off", "arrived", "escalated", "told_spread")
+"""What a plan can promise."""
+
 Act = Literal["acknowledged", "declined", "set_off", "arrived", "well", "help"]
 
 
@@ -60,19 +63,26 @@ def parse_plan(table: Mapping[str, Any]) -> DrillPlan:
     """A plan from its file; ValueError says what is wrong."""
     plan = msgspec.convert(_measured(table), DrillPlan)
     if not SECOND <= plan.lasts <= 240 * MINUTE:
-        raise ValueError("lasts: from 1s to 4h")
+        raise ValueError("from 1s to 4h - at `$.lasts`")
     return plan
 
 
 _LENGTHS = frozenset({"lasts", "after"})
 
 
-def _measured(value: Any, name: str = "", above: str = "") -> Any:
+def _measured(value: Any, name: str = "", above: str = "", path: str = "$") -> Any:
     """The same with every length in milliseconds; what a signal's data holds is left alone."""
     if isinstance(value, Mapping) and name != "data":
-        return {key: _measured(one, key, name) for key, one in value.items()}
+        return {key: _measured(one, key, name, f"{path}.{key}") for key, one in value.items()}
     if isinstance(value, list):
-        return [_measured(one, "", name) for one in value]
+        return [_measured(one, "", name, f"{path}[{number}]") for number, one in enumerate(value)]
     if isinstance(value, str) and (name in _LENGTHS or above == "promises"):
-        return parse_duration(value)
+        return _length(value, path)
     return value
+
+
+def _length(said: str, path: str) -> Duration:
+    try:
+        return parse_duration(said)
+    except ValueError as error:
+        raise ValueError(f"{error} - at `{path}`") from None

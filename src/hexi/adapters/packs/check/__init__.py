@@ -6,6 +6,7 @@ from hexi.adapters.packs.check import (
     code,
     conditions,
     days,
+    drills,
     identity,
     indicators,
     overlap,
@@ -63,6 +64,7 @@ CHECKS = (
     indicators.of_pack,
     records.records_are_whole,
     days.every_scenario_is_played,
+    drills.plans_can_be_run,
     code.rules_import_only_the_facade,
 )
 """Promises about all of them together."""
