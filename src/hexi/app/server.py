@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import socket
 from collections.abc import Awaitable, Callable
@@ -12,6 +11,7 @@ from functools import partial
 import uvicorn
 
 from hexi.app.compose import App
+from hexi.app.memory import leave_what_is_loaded
 from hexi.app.notify import announce, tell
 from hexi.app.protocol import BoundedProtocol, Bounds
 from hexi.app.roles import Role
@@ -19,10 +19,6 @@ from hexi.web.site import Doors, build_site
 
 GRACE = 10
 """Seconds that open requests are given when the platform stops."""
-
-YOUNG = 50_000
-"""New objects at which Python looks for those in circles. A burst of cases makes as many in one commit, of
-which none is in a circle; at Python's own 700 looking takes a third of a commit's time."""
 
 Ready = Callable[[str], Awaitable[None]]
 
@@ -78,7 +74,7 @@ async def _run(server: _Server, ready: Ready, app: App) -> None:
     up = asyncio.create_task(server.up.wait())
     await asyncio.wait({serving, up}, return_when=asyncio.FIRST_COMPLETED)
     if not serving.done():
-        _leave_what_is_loaded()
+        leave_what_is_loaded()
         await ready(_address(server, app))
         alive = asyncio.create_task(announce(app.platform.intake))
         await _until_told(serving)
@@ -88,13 +84,6 @@ async def _run(server: _Server, ready: Ready, app: App) -> None:
         server.should_exit = True
     up.cancel()
     await serving
-
-
-def _leave_what_is_loaded() -> None:
-    """What was loaded at the start stays to the end: Python need not walk through it again and again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG, 10, 10)
 
 
 async def _until_told(serving: asyncio.Task[None]) -> None:

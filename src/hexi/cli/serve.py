@@ -16,6 +16,7 @@ from hexi.adapters.backup import BackupError, holding
 from hexi.adapters.logs import set_up_logs
 from hexi.app.compose import App, Manner, open_app
 from hexi.app.demo import Demo, Fault, Plan
+from hexi.app.memory import share_arenas
 from hexi.app.roles import ALL_ROLES, Role, in_order
 from hexi.app.server import serve as run_server
 from hexi.cli import common
@@ -60,6 +61,7 @@ def serve(
         zh, _, en = refused.partition(" / ")
         raise common.Fault(zh, en)
     set_up_logs(settings.log.level, settings.log.form)
+    share_arenas()
     try:
         with holding(settings.data_dir, shared=not alone):
             app = open_app(settings, Manner(roles=roles, standby=standby))
@@ -94,6 +96,7 @@ def demo(
 ) -> None:
     """Play a synthetic district on this machine only: no log-in, nothing to install, nothing kept."""
     set_up_logs("warning", "auto")
+    share_arenas()
     plan = Plan(elders=elders, speed=speed, faults=tuple(fault or ()))
     listen = Listen(host="127.0.0.1", port=port)
     if data:

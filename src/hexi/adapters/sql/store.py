@@ -235,7 +235,12 @@ def _sqlite(url: URL) -> tuple[Engine, Engine]:
     if memory:
         return writing, writing
     reading = create_engine(
-        url, connect_args=_ANY_THREAD, poolclass=QueuePool, pool_size=_READERS, max_overflow=_READERS
+        url,
+        connect_args=_ANY_THREAD,
+        poolclass=QueuePool,
+        pool_size=_READERS,
+        max_overflow=_READERS,
+        pool_use_lifo=True,
     )
     event.listen(reading, "connect", _set_up_reader)
     return writing, reading
@@ -247,13 +252,14 @@ _ANY_THREAD = {"check_same_thread": False}
 
 def _set_up(connection: sqlite3.Connection, *pragmas: str) -> None:
     connection.isolation_level = None  # we begin ourselves; the driver would begin too late
-    for pragma in (f"busy_timeout = {BUSY_MS}", "foreign_keys = ON", "cache_size = -65536", *pragmas):
+    for pragma in (f"busy_timeout = {BUSY_MS}", "foreign_keys = ON", *pragmas):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _set_up_writer(connection: sqlite3.Connection, _: object) -> None:
     _set_up(
         connection,
+        "cache_size = -65536",
         "journal_mode = WAL",
         "synchronous = FULL",
         "wal_autocheckpoint = 4000",
@@ -262,4 +268,5 @@ def _set_up_writer(connection: sqlite3.Connection, _: object) -> None:
 
 
 def _set_up_reader(connection: sqlite3.Connection, _: object) -> None:
-    _set_up(connection, "query_only = ON")
+    """A reader's pages are void after each commit; many readers with large caches are only memory."""
+    _set_up(connection, "cache_size = -8192", "query_only = ON")
