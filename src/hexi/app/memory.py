@@ -1,4 +1,4 @@
-"""Memory of a process that runs for months: what is loaded stays out of Python's sight, and arenas are few."""
+"""Memory of a process that runs for months: what was loaded is let be, and arenas are few."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ARENA_MAX, _ARENAS = -8, 2
 
 
 def share_arenas() -> None:
-    """Let all threads take memory from the same few arenas. Before there are threads; without glibc nothing."""
+    """Let all threads take memory from the same few arenas; to be called before there are threads."""
     try:
         ctypes.CDLL(None).mallopt(_ARENA_MAX, _ARENAS)
     except (AttributeError, OSError):
