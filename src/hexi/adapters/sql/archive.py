@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import (
     ColumnElement,
     Select,
+    Table,
     and_,
     bindparam,
     delete,
@@ -169,7 +170,7 @@ class SqlArchive:
         """The rows of one of the store's own tables, all or those within bounds, in portions."""
         table = metadata.tables[name]
         keys = list(table.primary_key.columns)
-        wanted = [table.c[column].between(least, most) for column, least, most in within]
+        wanted = _bounded(table, within)
         query: Select[Any] = select(table).where(*wanted).order_by(*keys).limit(PORTION)
         places = [list(table.c).index(key) for key in keys]
         last: tuple[Any, ...] | None = None
@@ -185,7 +186,7 @@ class SqlArchive:
     def tally(self, name: str, columns: Sequence[str], *within: Between) -> list[tuple[Any, ...]]:
         """Every combination of values of some columns that a table has within bounds, and how often."""
         table = metadata.tables[name]
-        wanted = [table.c[column].between(least, most) for column, least, most in within]
+        wanted = _bounded(table, within)
         grouped = [table.c[column] for column in columns]
         return self._work.link.query(
             select(*grouped, func.count()).where(*wanted).group_by(*grouped)
@@ -213,6 +214,11 @@ def _within(fence: Fence) -> list[ColumnElement[bool]]:
     if fence.but:
         wanted.append(signal.c.kind.not_in(fence.but))
     return wanted
+
+
+def _bounded(table: Table, within: Sequence[Between]) -> list[ColumnElement[bool]]:
+    """Rows within bounds; PostgreSQL takes no collation after BETWEEN."""
+    return [and_(table.c[column] >= least, table.c[column] <= most) for column, least, most in within]
 
 
 def _after(keys: Sequence[ColumnElement[Any]], values: Sequence[Any]) -> ColumnElement[bool]:
