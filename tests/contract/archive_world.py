@@ -10,7 +10,9 @@ from typing import Any
 import duckdb
 from tests.contract.make import NOW, a_signal
 
+from hexi.adapters.archive.hours import counts
 from hexi.adapters.archive.plan import Plan
+from hexi.kernel.archive import of_signals
 from hexi.kernel.clock import DAY, HOUR, SimClock
 from hexi.kernel.ports import Store
 from hexi.kernel.signal import Signal
@@ -58,7 +60,7 @@ def keep(store: Store, batch: Sequence[Signal], case_id: str | None = None) -> N
 def archived(store: Store, folder: Path) -> Counter[str]:
     """How often each id is in the files that queries read."""
     with store.read() as tx:
-        files = [f for f in tx.archive.files() if f.is_read]
+        files = [f for f in of_signals(tx.archive.files()) if f.is_read]
     found: Counter[str] = Counter()
     for file in files:
         ids = duckdb.sql(f"SELECT id FROM read_parquet('{folder / file.name}')").fetchall()
@@ -76,3 +78,16 @@ def hot(store: Store) -> Counter[str]:
 def everywhere(store: Store, folder: Path) -> Counter[str]:
     """How often each id is anywhere."""
     return hot(store) + archived(store, folder)
+
+
+def counted(store: Store, folder: Path) -> tuple[Counter[str], Counter[str]]:
+    """How many signals of each kind the files hold, and how many their summaries count."""
+    with store.read() as tx:
+        files = [f for f in tx.archive.files() if f.is_read]
+    held: Counter[str] = Counter()
+    told: Counter[str] = Counter()
+    for file in files:
+        (told if file.is_summary else held).update(
+            counts(folder / file.name) if file.is_summary else file.kinds
+        )
+    return held, told

@@ -13,15 +13,16 @@ import random
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.contract.archive_world import START, archived, everywhere, keep, plan_for, signals
+from tests.contract.archive_world import START, archived, counted, everywhere, keep, plan_for, signals
 
 from hexi.adapters.archive import folder as names
-from hexi.adapters.archive import move, parquet
+from hexi.adapters.archive import hours, move, parquet, summaries
 from hexi.adapters.archive.plan import Plan
 from hexi.adapters.archive.work import work
 from hexi.adapters.sql import open_store
@@ -38,6 +39,8 @@ STEPS = (
     (SqlArchive, "take_out"),
     (Plan, "keep_lease"),
     (names, "write_manifests"),
+    (hours, "write"),
+    (summaries, "write"),
 )
 """Before and after each of these a process may be killed."""
 
@@ -130,6 +133,11 @@ def kill_and_kill_again(url: str, folder: Path, points: int, kills: int, chance:
     return killed
 
 
+def same(held: Counter[str], told: Counter[str]) -> bool:
+    """Whether the summaries count what the files hold, kind by kind."""
+    return bool(held) and held == told
+
+
 def main(url: str, folder: Path, points: int, kills: int, seed: int) -> None:
     """Kill and kill again, let two work at once, then say where everything is."""
     killed = kill_and_kill_again(url, folder, points, kills, random.Random(seed))
@@ -146,7 +154,8 @@ def main(url: str, folder: Path, points: int, kills: int, seed: int) -> None:
         "missing": len(wanted - found.keys()),
         "unknown": len(found.keys() - wanted),
         "hot": sum(found.values()) - sum(archived(store, folder).values()),
-        "drafts": len(list(folder.glob("day=*/.*"))),
+        "drafts": len(list(folder.rglob(".new*"))),
+        "counted": same(*counted(store, folder)),
     }
     sys.stdout.write(json.dumps(told))
 

@@ -59,7 +59,7 @@ def trouble(app: App, about: str = "platform:archive") -> list[str]:
 
 
 def files(archive: Path) -> list[Path]:
-    return sorted(archive.rglob("*.parquet"))
+    return sorted(archive.glob("day=*/*.parquet"))
 
 
 def old(app: App, archive: Path) -> dict[str, int]:

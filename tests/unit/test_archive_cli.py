@@ -74,7 +74,12 @@ def test_the_archive_is_made_listed_and_verified(hexi: Hexi, tmp_path: Path) -> 
     files = json.loads(hexi("archive", "list", "--json"))
     assert sum(sum(f["kinds"].values()) for f in files) == report["moved"]
     assert "bytes a signal" in hexi("archive", "list", "--last", "2")
-    assert f"{len(files)} files are whole" in hexi("archive", "verify")
+    told = hexi("archive", "verify")
+    assert f"{len(files)} files are whole, {len(files)} hourly summaries too" in told
+    assert f"{len(files)} hourly summaries" in hexi("archive", "list")
+    told = hexi("query", "SELECT sum(signals)::INT AS n FROM signal_hours", "--format", "json")
+    assert f'"n": {report["moved"]}' in told
+    assert "0 files are not summarised" in told
     path = tmp_path / "var" / "archive" / files[0]["name"]
     good = path.read_bytes()
     path.write_bytes(good[:50] + b"x" + good[51:])

@@ -8,8 +8,8 @@ import typer
 from rich.table import Column, Table
 
 from hexi.cli import common
-from hexi.kernel.archive import ArchiveFile, FileState
-from hexi.kernel.clock import format_instant
+from hexi.kernel.archive import ArchiveFile, FileState, of_signals, summaries
+from hexi.kernel.clock import HOUR, format_instant
 from hexi.kernel.text import Text
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def list_files(
 ) -> None:
     """List the files of the archive with their hours, signals and sizes."""
     with common.installation() as (_, _catalogue, store), store.read() as tx:
-        files = [f for f in tx.archive.files() if f.state is not FileState.GONE]
+        present = [f for f in tx.archive.files() if f.state is not FileState.GONE]
+    files = of_signals(present)
     if as_json:
         common.print_json(files)
         return
@@ -51,6 +52,7 @@ def list_files(
     if files:
         common.out.print(table)
     _sum_up(files)
+    _sum_up_hours(summaries(present))
 
 
 def _sum_up(files: list[ArchiveFile]) -> None:
@@ -60,6 +62,16 @@ def _sum_up(files: list[ArchiveFile]) -> None:
         f"{len(files)} 个文件，{rows:,} 个信号，{size:,} 字节，每个信号 {each} 字节",
         f"{len(files)} files, {rows:,} signals, {size:,} bytes, {each} bytes a signal",
     )
+
+
+def _sum_up_hours(files: list[ArchiveFile]) -> None:
+    until = max((f.hour + HOUR for f in files), default=None)
+    if until is not None:
+        size, told = sum(f.bytes for f in files), format_instant(until)[:13]
+        common.say(
+            f"{len(files)} 个小时汇总，{size:,} 字节，截至 {told}Z",
+            f"{len(files)} hourly summaries, {size:,} bytes, until {told}Z",
+        )
 
 
 @archive.command("run")
@@ -81,9 +93,10 @@ def run_once(as_json: common.AsJson = False) -> None:
         common.print_json(report)
     else:
         common.say(
-            f"移出 {report.moved:,} 个信号，新文件 {len(report.written)}，换下或过期 {len(report.gone)}",
-            f"moved {report.moved:,} signals, wrote {len(report.written)} files, "
-            f"{len(report.gone)} replaced or expired",
+            f"移出 {report.moved:,} 个信号，新文件 {len(report.written)}，新汇总 {len(report.summarised)}，"
+            f"换下或过期 {len(report.gone)}",
+            f"moved {report.moved:,} signals, wrote {len(report.written)} files and "
+            f"{len(report.summarised)} summaries, {len(report.gone)} replaced or expired",
         )
     for name in report.unknown:
         common.warn(
@@ -96,7 +109,7 @@ def run_once(as_json: common.AsJson = False) -> None:
 
 @archive.command("verify")
 def verify_all(as_json: common.AsJson = False) -> None:
-    """Compare every file with its checksum; damaged ones are named and left out of queries."""
+    """Compare each file with its checksum and its summary; queries leave out what is damaged."""
     from hexi.adapters.archive.plan import Report  # noqa: PLC0415 -- as above
     from hexi.adapters.archive.tidy import verify  # noqa: PLC0415
 
@@ -108,10 +121,15 @@ def verify_all(as_json: common.AsJson = False) -> None:
             files = tx.archive.files()
     report.damaged = [f.name for f in files if f.state is FileState.DAMAGED]
     if as_json:
-        common.print_json({"damaged": report.damaged, "repaired": report.repaired})
+        common.print_json(
+            {"damaged": report.damaged, "repaired": report.repaired, "differing": report.differing}
+        )
     else:
-        good = sum(f.is_read for f in files)
-        common.say(f"{good} 个文件完好", f"{good} files are whole")
+        good, counted = (sum(f.is_read for f in some) for some in (of_signals(files), summaries(files)))
+        common.say(
+            f"{good} 个文件完好，{counted} 个小时汇总完好",
+            f"{good} files are whole, {counted} hourly summaries too",
+        )
         for name in report.repaired:
             common.say(f"已恢复：{name}", f"right again: {name}")
     _name_damaged(report)
@@ -120,7 +138,9 @@ def verify_all(as_json: common.AsJson = False) -> None:
 def _name_damaged(report: Report) -> None:
     for name in report.damaged:
         common.warn(Text(zh=f"损坏：{name}", en=f"damaged: {name}"))
-    if report.damaged:
+    for name in report.differing:
+        common.warn(Text(zh=f"汇总与文件不符：{name}", en=f"its summary counts something else: {name}"))
+    if report.damaged or report.differing:
         raise typer.Exit(common.FAILED)
 
 

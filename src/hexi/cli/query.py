@@ -17,7 +17,8 @@ from rich.table import Column, Table
 from hexi.adapters.durable import write_private
 from hexi.cli import common
 from hexi.kernel.access import Look
-from hexi.kernel.clock import SECOND, parse_duration
+from hexi.kernel.archive import of_signals, summaries
+from hexi.kernel.clock import HOUR, SECOND, format_instant, parse_duration
 from hexi.kernel.text import Text
 from hexi.settings import Settings
 
@@ -75,6 +76,7 @@ def query(
         )
         desk = Desk(store, _folder(settings), catalogue, common.now())
         left_out = _answer(desk, question, wanted, out, bom=bom)
+        _say_until(store, question.sql)
     for name in left_out:
         common.warn(
             Text(
@@ -84,6 +86,26 @@ def query(
         )
     if left_out:
         raise typer.Exit(common.FAILED)
+
+
+def _say_until(store: Any, sql: str) -> None:
+    """Up to when there are summaries: later hours, and files not summarised yet, are in ``signals`` alone."""
+    from hexi.adapters.archive.query import named  # noqa: PLC0415 -- as above
+
+    if "signal_hours" not in named(sql):
+        return
+    with store.read() as tx:
+        files = [f for f in tx.archive.files() if f.is_read]
+    counted = summaries(files)
+    names = {f.name for f in counted}
+    lacking = sum(f.summary not in names for f in of_signals(files))
+    until = format_instant(max(f.hour for f in counted) + HOUR)[:16] + "Z" if counted else "-"
+    common.warn(
+        Text(
+            zh=f"小时汇总截至 {until}；尚未汇总的归档文件：{lacking}；其余见 signals",
+            en=f"signal_hours ends at {until}, {lacking} files are not summarised; the rest is in signals",
+        )
+    )
 
 
 def _folder(settings: Settings) -> Path:

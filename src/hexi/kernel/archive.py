@@ -9,7 +9,7 @@ alone while they are deleted a little at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -19,6 +19,8 @@ from hexi.kernel.clock import HOUR, Instant
 
 SLACK = HOUR // 6
 """By how much two signals written one after the other may differ in ``received``, the other way round."""
+SUMMARIES = "hours/"
+"""How the name of a summary begins; then follows the name of the file that it counts."""
 
 
 class FileState(StrEnum):
@@ -45,14 +47,14 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArchiveFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file as it is recorded."""
+    """One file as it is recorded: signals, or the summary of a file of signals."""
 
     name: str
     """Path within the archive's folder."""
     hour: Instant
     """Start of the hour in which its signals were received."""
     kinds: dict[str, int]
-    """How many signals of each kind it holds."""
+    """How many signals of each kind it holds, or counts when it is a summary."""
     bytes: int
     sha256: str
     state: FileState
@@ -66,13 +68,33 @@ class ArchiveFile(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rows(self) -> int:
-        """How many signals it holds."""
+        """How many signals it holds or counts."""
         return sum(self.kinds.values())
+
+    @property
+    def is_summary(self) -> bool:
+        """Whether it holds an hour's counts and no signals."""
+        return self.name.startswith(SUMMARIES)
+
+    @property
+    def summary(self) -> str:
+        """What the summary of a file of signals is called."""
+        return SUMMARIES + self.name
 
     @property
     def is_read(self) -> bool:
         """Whether queries read it."""
         return self.state in {FileState.MOVING, FileState.KEPT}
+
+
+def of_signals(files: Iterable[ArchiveFile]) -> list[ArchiveFile]:
+    """The files that hold signals."""
+    return [file for file in files if not file.is_summary]
+
+
+def summaries(files: Iterable[ArchiveFile]) -> list[ArchiveFile]:
+    """The files that count signals."""
+    return [file for file in files if file.is_summary]
 
 
 class Erasure(msgspec.Struct, frozen=True, kw_only=True):

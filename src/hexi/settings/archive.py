@@ -35,6 +35,13 @@ class Archive(Table, frozen=True):
         Span, Meta(description="How long signals stay in the database; 0s: for ever, nothing is archived.")
     ] = Span(2 * DAY)
     keep: Annotated[Span, Meta(description="How long archived signals are kept.")] = Span(730 * DAY)
+    summaries: Annotated[
+        Span,
+        Meta(
+            description="How long the hourly counts and sums of archived signals are kept, without "
+            "subjects; 0s: none are made."
+        ),
+    ] = Span(3_650 * DAY)
     body: Annotated[
         Body,
         Meta(

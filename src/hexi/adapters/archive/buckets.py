@@ -92,6 +92,10 @@ _LIMITS = {
     "DOUBLE": ("-1.7e308", "1.7e308"),
     "BIGINT": ("-9223372036854775807", "9223372036854775807"),
     "INTEGER": ("-2147483647", "2147483647"),
+    "MAP(VARCHAR, BIGINT)": (
+        "MAP {'': -9223372036854775807}",
+        f"MAP {{{_HIGHEST}: 9223372036854775807}}",
+    ),
     "MAP(VARCHAR, DOUBLE)": ("MAP {'': -1.7e308}", f"MAP {{{_HIGHEST}: 1.7e308}}"),
 }
 """The smallest and largest value of each type."""

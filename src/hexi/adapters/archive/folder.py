@@ -2,7 +2,8 @@
 
 ``day=2026-05-01/20260430T16Z-1.parquet``: the district's day, the hour in UTC, the part. Every hour lies
 in one day, since the district's time differs from UTC by whole hours. The manifest of a day says what the
-database says, so that the folder alone can be read and checked.
+database says, so that the folder alone can be read and checked. ``hours/`` holds the summaries
+under the same names, with manifests of their own.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from pathlib import Path
 import msgspec
 
 from hexi.adapters.durable import sync, write_private
-from hexi.kernel.archive import ArchiveFile, FileState
+from hexi.kernel.archive import SUMMARIES, ArchiveFile, FileState, of_signals, summaries
 from hexi.kernel.clock import Instant, format_instant, from_datetime, local_day, to_datetime
 
 MANIFEST = "manifest.json"
 DRAFT = ".new-"
 """How a file begins that is not whole yet."""
-_NAME = re.compile(r"day=(\d{4}-\d\d-\d\d)/(\d{8}T\d\d)Z-(\d+)\.parquet")
+_NAME = re.compile(r"(?:hours/)?day=(\d{4}-\d\d-\d\d)/(\d{8}T\d\d)Z-(\d+)\.parquet")
 
 
 class DayManifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +76,7 @@ def day_of_hour(hour: Instant) -> date:
 
 
 def next_name(hour: Instant, files: Iterable[ArchiveFile]) -> str:
-    """A name for a further part of an hour that no recorded file has."""
+    """A name for a further part of an hour that no recorded file has, nor the summary of one."""
     return name_of(hour, 1 + max((part_of(f.name) for f in files if f.hour == hour), default=0))
 
 
@@ -97,9 +98,11 @@ def is_whole(folder: Path, file: ArchiveFile) -> bool:
 def draft_of(folder: Path, name: str) -> Path:
     """Where a file is written until it is whole; its folder is made."""
     path = folder / name
-    if not path.parent.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sync(folder)
+    for missing in [
+        home for home in reversed(path.parents) if home.is_relative_to(folder) and not home.exists()
+    ]:
+        missing.mkdir(exist_ok=True)
+        sync(missing.parent)
     return path.with_name(f"{DRAFT}{os.getpid()}-{path.name}")
 
 
@@ -114,14 +117,15 @@ def settle(draft: Path, target: Path) -> None:
 def write_manifests(folder: Path, files: Sequence[ArchiveFile], days: Iterable[date]) -> None:
     """Bring the manifests of some days to what is recorded."""
     wanted = set(days)
-    told = sorted((f for f in files if f.state is not FileState.GONE), key=lambda f: (f.hour, f.name))
-    by_day = {day: list(of_day) for day, of_day in groupby(told, day_of)}
-    for day in wanted:
-        path = folder / f"day={day}" / MANIFEST
-        if day in by_day:
-            _write_manifest(path, day, by_day[day])
-        elif path.parent.exists():
-            path.unlink(missing_ok=True)
+    for home, of_kind in ((folder, of_signals(files)), (folder / SUMMARIES, summaries(files))):
+        told = sorted((f for f in of_kind if f.state is not FileState.GONE), key=lambda f: (f.hour, f.name))
+        by_day = {day: list(of_day) for day, of_day in groupby(told, day_of)}
+        for day in wanted:
+            path = home / f"day={day}" / MANIFEST
+            if day in by_day:
+                _write_manifest(path, day, by_day[day])
+            elif path.parent.exists():
+                path.unlink(missing_ok=True)
 
 
 def _write_manifest(path: Path, day: date, files: list[ArchiveFile]) -> None:
@@ -144,9 +148,12 @@ def _write_manifest(path: Path, day: date, files: list[ArchiveFile]) -> None:
 
 
 def strangers(folder: Path, files: Iterable[ArchiveFile]) -> Iterator[Path]:
-    """Drafts and files under our names that nothing records: what a killed process left."""
+    """Drafts and files under our names that nothing records: what a killed process left.
+
+    Summaries first: their files say whether they are spare.
+    """
     known = {file.name for file in files}
-    for path in sorted(folder.glob("day=*/*")):
+    for path in [*sorted(folder.glob(f"{SUMMARIES}day=*/*")), *sorted(folder.glob("day=*/*"))]:
         named = str(path.relative_to(folder))
         if path.name.startswith(".") or (_NAME.fullmatch(named) and named not in known):
             yield path
@@ -154,6 +161,6 @@ def strangers(folder: Path, files: Iterable[ArchiveFile]) -> Iterator[Path]:
 
 def remove_empty(folder: Path) -> None:
     """Drop the folders of days of which nothing is left."""
-    for day in folder.glob("day=*"):
+    for day in [*folder.glob("day=*"), *folder.glob(f"{SUMMARIES}day=*")]:
         if day.is_dir() and not any(day.iterdir()):
             day.rmdir()

@@ -3,7 +3,8 @@
 The file is on the disk and has its name before one transaction records it together with the fence: from
 that commit on queries count its rows in the file and no longer in the store, where they are deleted a few
 at a time. Killed before the commit, nothing has happened but a file that nobody knows, which the next
-round removes; killed after it, the next round goes on deleting.
+round removes; killed after it, the next round goes on deleting. The summary of the file is written before
+the same transaction and recorded by it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from hexi.adapters.archive import folder as names
-from hexi.adapters.archive import parquet
+from hexi.adapters.archive import parquet, summaries
 from hexi.adapters.archive.plan import Plan, Report
 from hexi.kernel.archive import ArchiveFile, Fence, FileState
 from hexi.kernel.clock import HOUR, Instant
@@ -48,8 +49,10 @@ def _move_hour(plan: Plan, hour: Instant, fence: Fence, report: Report) -> None:
     with plan.store.write() as tx:
         tx.archive.settle()
     turn, file = _write(plan, hour, fence)
-    plan.record(turn, file)
+    counted = summaries.write(plan, file)
+    plan.record(turn, file, *counted)
     report.written.append(file.name)
+    report.summarised += [summary.name for summary in counted]
     finish(plan, report)
 
 
@@ -65,23 +68,8 @@ def _write(plan: Plan, hour: Instant, fence: Fence) -> tuple[int, ArchiveFile]:
             names.settle(draft, target)
         finally:
             draft.unlink(missing_ok=True)
-    file = described(plan, name, hour, kinds)
+    file = summaries.described(plan, name, hour, kinds)
     return turn, replace(file, state=FileState.MOVING, erased=erased, fence=fence)
-
-
-def described(plan: Plan, name: str, hour: Instant, kinds: dict[str, int]) -> ArchiveFile:
-    """A file that has just been written, as it is recorded."""
-    path, now = plan.folder / name, plan.clock.now()
-    return ArchiveFile(
-        name=name,
-        hour=hour,
-        kinds=kinds,
-        bytes=path.stat().st_size,
-        sha256=names.sum_of(path),
-        state=FileState.KEPT,
-        written=now,
-        verified=now,
-    )
 
 
 def finish(plan: Plan, report: Report) -> None:
@@ -93,10 +81,17 @@ def finish(plan: Plan, report: Report) -> None:
             report.moved += _delete(plan, file)
             plan.record(turn, replace(file, state=FileState.KEPT, fence=None))
         else:
-            plan.record(turn, replace(file, state=FileState.DAMAGED, fence=None))
+            plan.record(turn, *_unfinished(plan, file, files))
             report.damaged.append(file.name)
         turn += 1
-    tell(plan, {file.hour for file in files if file.state is FileState.MOVING})
+    plan.tell({file.hour for file in files if file.state is FileState.MOVING})
+
+
+def _unfinished(plan: Plan, file: ArchiveFile, files: list[ArchiveFile]) -> list[ArchiveFile]:
+    """A damaged file whose rows are not all deleted: those left are counted again with their next file."""
+    counted = summaries.of(file, files)
+    ends = [summaries.gone(plan, counted)] if counted else []
+    return [replace(file, state=FileState.DAMAGED, fence=None), *ends]
 
 
 def _delete(plan: Plan, file: ArchiveFile) -> int:
@@ -109,12 +104,3 @@ def _delete(plan: Plan, file: ArchiveFile) -> int:
         if chunk < AT_ONCE:
             return moved
         plan.keep_lease()
-
-
-def tell(plan: Plan, hours: set[Instant]) -> None:
-    """Bring the manifests of the days of some hours to what is recorded."""
-    if not hours:
-        return
-    with plan.store.read() as tx:
-        files = tx.archive.files()
-    names.write_manifests(plan.folder, files, {names.day_of_hour(hour) for hour in hours})

@@ -85,7 +85,7 @@ def session(beside: Path, memory: int) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextmanager
-def _full_in_our_words() -> Iterator[None]:
+def full_in_our_words() -> Iterator[None]:
     """DiskFullError when DuckDB says that the disk is full, which it does in words."""
     try:
         yield
@@ -120,7 +120,7 @@ def write(
 
     How many of each kind it holds then. DiskFullError when there is no room.
     """
-    with _full_in_our_words(), session(draft.parent, memory) as connection:
+    with full_in_our_words(), session(draft.parent, memory) as connection:
         connection.execute(f"CREATE TEMP TABLE hot ({HOT_COLUMNS})")
         for portion in portions:
             fill(connection, "hot", portion)
@@ -208,7 +208,7 @@ def rewrite(
 
     How many of each kind are left. DiskFullError when there is no room.
     """
-    with _full_in_our_words(), session(draft.parent, memory) as connection:
+    with full_in_our_words(), session(draft.parent, memory) as connection:
         _erased(connection, erasures)
         connection.execute("CREATE TEMP TABLE expired (kind VARCHAR)")
         fill(connection, "expired", [(kind,) for kind in without])

@@ -10,6 +10,7 @@ from threading import Event
 
 import msgspec
 
+from hexi.adapters.archive import folder as names
 from hexi.kernel.archive import ArchiveFile, Fence
 from hexi.kernel.clock import HOUR, MINUTE, Clock, Duration, Instant
 from hexi.kernel.ports import Store
@@ -86,6 +87,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         with self.store.write() as tx:
             tx.archive.record(turn, files)
 
+    def tell(self, hours: set[Instant]) -> None:
+        """Bring the manifests of the days of some hours to what is recorded."""
+        if not hours:
+            return
+        with self.store.read() as tx:
+            files = tx.archive.files()
+        names.write_manifests(self.folder, files, {names.day_of_hour(hour) for hour in hours})
+
 
 class Report(msgspec.Struct, kw_only=True):
     """What one round of work has done."""
@@ -94,6 +103,8 @@ class Report(msgspec.Struct, kw_only=True):
     """Signals that left the hot store."""
     written: list[str] = []
     """Files that are new."""
+    summarised: list[str] = []
+    """Summaries that are new."""
     gone: list[str] = []
     """Files that were replaced or have expired."""
     damaged: list[str] = []
@@ -102,5 +113,7 @@ class Report(msgspec.Struct, kw_only=True):
     """Damaged files that are right again."""
     unknown: list[str] = []
     """Files that nothing records and whose signals are nowhere else; they are left as they are."""
+    differing: list[str] = []
+    """Files whose summary counts something else than they hold."""
     stopped: str | None = None
     """Why the round ended early."""

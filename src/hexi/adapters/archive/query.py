@@ -15,7 +15,7 @@ import msgspec
 from hexi.adapters.archive import buckets, views
 from hexi.adapters.archive.folder import day_of, is_whole
 from hexi.adapters.archive.parquet import ERASED, HOT_COLUMNS, fill, quoted, session, split
-from hexi.kernel.archive import ArchiveFile, Between, Erasure, FileState
+from hexi.kernel.archive import ArchiveFile, Between, Erasure, FileState, of_signals, summaries
 from hexi.kernel.catalogue import Catalogue
 from hexi.kernel.clock import Instant
 from hexi.kernel.ports import Store, Transaction
@@ -233,16 +233,19 @@ def _prepared(
             mentioned = _mentioned(question.sql)
             loading = views.Loading(connection, tx, desk.catalogue, question.personal, mentioned)
             files = [f for f in tx.archive.files() if f.state is not FileState.GONE]
+            read: list[ArchiveFile] = []
             try:
                 need = _needed(desk, question.sql, wanted, files)
                 views.load(loading, wanted, need.within)
                 if "signals" in wanted:
-                    files = _load_signals(desk, loading, need, left_out)
+                    read += _load_signals(desk, loading, need, left_out)
+                if "signal_hours" in wanted:
+                    read += _load_hours(desk, loading, need, left_out)
             except views.TooMuchError as error:
                 raise _too_much(str(error)) from None
             except duckdb.Error as error:
                 raise _refused(error) from None
-        yield connection, files if "signals" in wanted else []
+        yield connection, read
 
 
 class _Need(NamedTuple):
@@ -252,10 +255,12 @@ class _Need(NamedTuple):
     """Of views that are read by the day: the bounds of what is read."""
     hot: list[buckets.Bucket]
     files: list[ArchiveFile]
+    summaries: list[ArchiveFile]
 
 
 def _needed(desk: Desk, sql: str, wanted: set[str], files: list[ArchiveFile]) -> _Need:
-    calendar, days = buckets.calendar(desk.now), buckets.archived(files)
+    calendar = buckets.calendar(desk.now)
+    days, counted = buckets.archived(of_signals(files)), buckets.archived(summaries(files))
     pieces: dict[str, list[buckets.Ends]] = {
         name: [bucket.ends(days_in, moments) for bucket in calendar]
         for name, (_, _, days_in, moments) in views.DATED.items()
@@ -264,14 +269,26 @@ def _needed(desk: Desk, sql: str, wanted: set[str], files: list[ArchiveFile]) ->
         bucket.ends(["day"], ["received"]) | {"hot": (bucket.hot, bucket.hot)}
         for bucket in [*calendar, *days]
     ]
+    pieces["signal_hours"] = [bucket.ends(["day"], ["hour"]) for bucket in counted] or [{}]
     shapes = views.shapes(wanted)
     kept = buckets.needed(sql, shapes, pieces)
     within = {name: _bounds(name, [calendar[n] for n in kept[name]]) for name in wanted & views.DATED.keys()}
     if "measures" in wanted:
         within["measures"] = _of_indicators(desk, sql, shapes, within["measures"])
-    of_signals = [b for n, b in enumerate([*calendar, *days]) if n in kept.get("signals", ())]
-    named = {bucket.first for bucket in of_signals if not bucket.hot}
-    return _Need(within, [b for b in of_signals if b.hot], [f for f in files if day_of(f) in named])
+    of_both = [b for n, b in enumerate([*calendar, *days]) if n in kept.get("signals", ())]
+    of_hours = [b for n, b in enumerate(counted) if n in kept.get("signal_hours", ())]
+    return _Need(
+        within,
+        [b for b in of_both if b.hot],
+        _of_days(of_signals(files), of_both),
+        _of_days(summaries(files), of_hours),
+    )
+
+
+def _of_days(files: list[ArchiveFile], chosen: list[buckets.Bucket]) -> list[ArchiveFile]:
+    """The files of some archived days."""
+    days = {bucket.first for bucket in chosen if not bucket.hot}
+    return [file for file in files if day_of(file) in days]
 
 
 def _bounds(name: str, chosen: list[buckets.Bucket]) -> list[list[Between]]:
@@ -299,13 +316,47 @@ def _of_indicators(
 
 def _load_signals(desk: Desk, loading: views.Loading, need: _Need, left_out: set[str]) -> list[ArchiveFile]:
     """Make the view of signals of the hot rows and the files that the query can need."""
-    left_out |= {f.name for f in need.files if f.state is FileState.DAMAGED}
-    files = [f for f in need.files if f.name not in left_out]
+    files = _readable(desk, loading, need.files, left_out)
     loading.to.execute(f"CREATE TABLE raw_hot ({HOT_COLUMNS})")
     for bucket in buckets.joined(need.hot):
         views.fill_all(loading.to, "raw_hot", loading.tx.archive.hot(bucket.since, bucket.until))
     _make_signals(desk, loading, files, loading.tx)
     return files
+
+
+def _readable(
+    desk: Desk, loading: views.Loading, files: list[ArchiveFile], left_out: set[str]
+) -> list[ArchiveFile]:
+    """The files that can be read, by what is recorded and by what the first of them says of itself."""
+    left_out |= {f.name for f in files if f.state is FileState.DAMAGED}
+    while files := [f for f in files if f.name not in left_out]:
+        try:
+            loading.to.execute(f"DESCRIBE FROM {_reading(desk.folder, files)}")
+        except duckdb.Error:
+            damaged = {f.name for f in files if not is_whole(desk.folder, f)}
+            if not damaged:
+                raise
+            left_out |= damaged
+        else:
+            break
+    return files
+
+
+def _load_hours(desk: Desk, loading: views.Loading, need: _Need, left_out: set[str]) -> list[ArchiveFile]:
+    """Make the view of hours of the summaries that the query can need."""
+    files = _readable(desk, loading, need.summaries, left_out)
+    loading.to.execute(f"CREATE TABLE no_hours ({views.HOUR_COLUMNS})")
+    parts = ["FROM no_hours", *([f"FROM {_reading(desk.folder, files)}"] if files else [])]
+    loading.to.execute(
+        f"CREATE VIEW signal_hours AS SELECT {views.HOUR_NAMES} FROM ({' UNION ALL BY NAME '.join(parts)})"  # noqa: S608
+    )
+    return files
+
+
+def _reading(folder: Path, files: Sequence[ArchiveFile]) -> str:
+    """The rows of some files, with their day."""
+    listed = ", ".join(quoted(str(folder / file.name)) for file in files)
+    return f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{'day': DATE}})"
 
 
 def _make_signals(desk: Desk, loading: views.Loading, files: Sequence[ArchiveFile], tx: Transaction) -> None:
@@ -335,11 +386,9 @@ def _archived(
     pending = [e for e in erasures if e.id > min(file.erased for file in files)]
     connection.execute("CREATE TABLE erased (subject VARCHAR, until BIGINT)")
     fill(connection, "erased", [(e.subject, e.until) for e in pending])
-    listed = ", ".join(quoted(str(desk.folder / file.name)) for file in files)
-    read = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{'day': DATE}})"
     blanked = [f"CASE WHEN {ERASED} THEN NULL ELSE {name} END AS {name}" for name in ("numbers", "data")]
     without = f"REPLACE ({', '.join(blanked)})" if pending else ""
-    yield f"SELECT s.* {without}, false AS hot FROM {read} AS s"  # noqa: S608 -- our own names
+    yield f"SELECT s.* {without}, false AS hot FROM {_reading(desk.folder, files)} AS s"  # noqa: S608 -- our own names
 
 
 def _lock(connection: duckdb.DuckDBPyConnection, folder: Path, target: Path | None) -> None:

@@ -10,10 +10,9 @@ import duckdb
 from msgspec.structs import replace
 
 from hexi.adapters.archive import folder as names
-from hexi.adapters.archive import parquet
-from hexi.adapters.archive.move import described, tell
+from hexi.adapters.archive import parquet, summaries
 from hexi.adapters.archive.plan import Plan, Report
-from hexi.kernel.archive import ArchiveFile, Erasure, FileState
+from hexi.kernel.archive import SUMMARIES, ArchiveFile, Erasure, FileState, of_signals
 from hexi.kernel.clock import HOUR, MINUTE
 
 GRACE = 10 * MINUTE
@@ -38,7 +37,7 @@ def sweep(plan: Plan, report: Report) -> None:
         turn += 1
     strangers = [path for path in names.strangers(plan.folder, files) if _is_spare(plan, path, files, report)]
     _remove(plan, turn, strangers)
-    tell(plan, {file.hour for file in over})
+    plan.tell({file.hour for file in over})
     names.remove_empty(plan.folder)
 
 
@@ -47,13 +46,28 @@ def _is_spare(plan: Plan, path: Path, files: Sequence[ArchiveFile], report: Repo
     hour = names.hour_of(name)
     if hour is None:
         return True
-    others = [plan.folder / f.name for f in files if f.hour == hour and f.is_read]
+    if name.startswith(SUMMARIES):
+        return _is_spare_summary(plan, path, files, report)
+    others = [plan.folder / f.name for f in of_signals(files) if f.hour == hour and f.is_read]
     with plan.store.read() as tx:
         hot = tx.archive.hot(hour, hour + HOUR)
         spare = parquet.is_elsewhere(path, others, hot, plan.settings.memory)
     if not spare:
         report.unknown.append(name)
     return spare
+
+
+def _is_spare_summary(plan: Plan, path: Path, files: Sequence[ArchiveFile], report: Report) -> bool:
+    """A summary that nothing records can be made again, or is not wanted, while its signals are somewhere."""
+    name = str(path.relative_to(plan.folder))
+    counted = plan.folder / name.removeprefix(SUMMARIES)
+    known = next((f for f in files if plan.folder / f.name == counted), None)
+    if known is None and counted.exists():
+        return _is_spare(plan, counted, files, Report())
+    if known is None or not known.is_read:
+        report.unknown.append(name)
+        return False
+    return True
 
 
 def _remove(plan: Plan, turn: int, strangers: Sequence[Path]) -> None:
@@ -74,19 +88,20 @@ def expire_and_erase(plan: Plan, report: Report) -> None:
     with plan.store.read() as tx:
         turn, files, erasures = tx.archive.turn(), tx.archive.files(), tx.archive.erasures()
     touched = set()
-    for file in (f for f in files if f.state in {FileState.KEPT, FileState.DAMAGED}):
+    for file in [f for f in files if f.state in {FileState.KEPT, FileState.DAMAGED}]:
         changed = _changed_or_damaged(plan, file, files, erasures)
         if changed:
             plan.keep_lease()
             plan.record(turn, *changed)
             turn += 1
-            _note(report, changed)
+            _note(report, files, changed)
+            files = _as_recorded(files, changed)
             touched.add(file.hour)
-    tell(plan, touched)
+    plan.tell(touched)
 
 
 def _changed_or_damaged(
-    plan: Plan, file: ArchiveFile, files: list[ArchiveFile], erasures: Sequence[Erasure]
+    plan: Plan, file: ArchiveFile, files: Sequence[ArchiveFile], erasures: Sequence[Erasure]
 ) -> list[ArchiveFile]:
     """As ``_changed``; a file that cannot be read is found damaged here and holds up none of the others."""
     try:
@@ -97,37 +112,45 @@ def _changed_or_damaged(
         return [replace(file, state=FileState.DAMAGED)]
 
 
-def _note(report: Report, changed: Sequence[ArchiveFile]) -> None:
+def _note(report: Report, files: Sequence[ArchiveFile], changed: Sequence[ArchiveFile]) -> None:
+    known = {file.name for file in files}
     report.damaged += [file.name for file in changed if file.state is FileState.DAMAGED]
-    report.gone += [file.name for file in changed if file.state is FileState.GONE]
-    report.written += [changed[1].name] if len(changed) > 1 else []
+    report.gone += [file.name for file in of_signals(changed) or changed if file.state is FileState.GONE]
+    report.written += [file.name for file in of_signals(changed) if file.name not in known]
+
+
+def _as_recorded(files: Sequence[ArchiveFile], changed: Sequence[ArchiveFile]) -> list[ArchiveFile]:
+    return list(({file.name: file for file in files} | {file.name: file for file in changed}).values())
 
 
 def _changed(
-    plan: Plan, file: ArchiveFile, files: list[ArchiveFile], erasures: Sequence[Erasure]
+    plan: Plan, file: ArchiveFile, files: Sequence[ArchiveFile], erasures: Sequence[Erasure]
 ) -> list[ArchiveFile]:
-    """The file as it is to be recorded now, and the one in its place; nothing when all is well."""
+    """The file as it is to be recorded now, and what stands in its place; nothing when all is well."""
+    if file.is_summary:
+        return _changed_summary(plan, file, files)
     expired = _expired(plan, file)
     if len(expired) == len(file.kinds):
-        return [_gone(plan, file)]
+        return [summaries.gone(plan, file)]
     if file.state is FileState.DAMAGED:
         return []
     pending = [e for e in erasures if e.id > file.erased]
     holds = bool(pending) and parquet.holds(plan.folder / file.name, pending, plan.settings.memory)
     if expired or holds:
         fresh = _rewrite(plan, file, files, expired, erasures)
-        files.append(fresh)
-        return [_gone(plan, file), fresh]
+        return [summaries.gone(plan, file), fresh, *summaries.carry(plan, file, fresh, files)]
     return [replace(file, erased=pending[-1].id)] if pending else []
+
+
+def _changed_summary(plan: Plan, file: ArchiveFile, files: Sequence[ArchiveFile]) -> list[ArchiveFile]:
+    """A summary ends by its age alone; one that was carried along in this round has ended already."""
+    still = next(f for f in files if f.name == file.name).state is not FileState.GONE
+    return [summaries.gone(plan, file)] if still and not summaries.is_due(plan, file.hour) else []
 
 
 def _expired(plan: Plan, file: ArchiveFile) -> list[str]:
     age = plan.clock.now() - file.hour - HOUR
     return [kind for kind in file.kinds if age >= plan.settings.keep_of(kind)]
-
-
-def _gone(plan: Plan, file: ArchiveFile) -> ArchiveFile:
-    return replace(file, state=FileState.GONE, gone_at=plan.clock.now())
 
 
 def _rewrite(
@@ -145,14 +168,15 @@ def _rewrite(
         names.settle(draft, target)
     finally:
         draft.unlink(missing_ok=True)
-    fresh = described(plan, name, file.hour, kinds)
+    fresh = summaries.described(plan, name, file.hour, kinds)
     return replace(fresh, erased=pending[-1].id if pending else file.erased)
 
 
 def verify(plan: Plan, report: Report, *, everything: bool = False, at_most: int | None = None) -> None:
     """Compare files with their checksums, the longest unchecked first; damaged ones are left out of queries.
 
-    A damaged file that was put right, from a backup say, is read again.
+    A damaged file that was put right, from a backup say, is read again. When everything is compared, the
+    counts of each summary are compared with its file's too.
     """
     now = plan.clock.now()
     with plan.store.read() as tx:
@@ -166,7 +190,9 @@ def verify(plan: Plan, report: Report, *, everything: bool = False, at_most: int
     turned = [file for file in looked if file.state is not before[file.name]]
     report.damaged += [file.name for file in turned if file.state is FileState.DAMAGED]
     report.repaired += [file.name for file in turned if file.state is FileState.KEPT]
-    tell(plan, {file.hour for file in turned})
+    plan.tell({file.hour for file in turned})
+    if everything:
+        report.differing += summaries.differing(plan)
 
 
 def _looked(plan: Plan, file: ArchiveFile) -> ArchiveFile:

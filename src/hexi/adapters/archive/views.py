@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import duckdb
 import msgspec
 
+from hexi.adapters.archive import hours
 from hexi.adapters.archive.parquet import fill
 from hexi.adapters.sql.tables import metadata
 from hexi.kernel.archive import Between
@@ -109,7 +110,9 @@ SIGNAL_COLUMNS = """
     flags VARCHAR, case_id VARCHAR, numbers MAP(VARCHAR, DOUBLE), data VARCHAR, hot BOOLEAN
 """
 SIGNAL_NAMES = "day, received, time, source, id, kind, subject, flags, case_id, numbers, data, hot"
-OWN = ("signals", "records", "indicators")
+HOUR_COLUMNS = f"day DATE, {hours.COLUMNS}"
+HOUR_NAMES = ", ".join(["day", *hours.NAMES])
+OWN = ("signals", "signal_hours", "records", "indicators")
 """The views that are made of more than a table."""
 NAMES = tuple(sorted([*VIEWS, *OWN]))
 
@@ -123,7 +126,7 @@ DATED: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
 
 
 def create(connection: duckdb.DuckDBPyConnection, wanted: set[str], *, personal: bool) -> None:
-    """Make the wanted views over empty tables, all but ``signals``."""
+    """Make the wanted views over empty tables, all but those of the files."""
     for table in sorted({table for name in wanted & VIEWS.keys() for table in VIEWS[name].needs}):
         columns = ", ".join(
             f'"{c.name}" {_TYPES.get(str(c.type), "VARCHAR")}' for c in metadata.tables[table].columns
@@ -158,6 +161,8 @@ def shapes(wanted: set[str]) -> dict[str, dict[str, str]]:
         create(connection, wanted, personal=True)
         if "signals" in wanted:
             connection.execute(f"CREATE TABLE signals ({SIGNAL_COLUMNS})")
+        if "signal_hours" in wanted:
+            connection.execute(f"CREATE TABLE signal_hours ({HOUR_COLUMNS})")
         return {
             name: {str(c[0]): str(c[1]) for c in connection.execute(f"DESCRIBE {name}").fetchall()}
             for name in wanted

@@ -13,7 +13,7 @@ from hexi.adapters.sql.questions import oldest_signal, overdue, stands_at
 from hexi.adapters.sql.schema import SCHEMA, NewerSchemaError
 from hexi.app.wellness import LATE
 from hexi.cli.checks.base import Finding, Installation, Patient, error, ok, warning
-from hexi.kernel.archive import FileState
+from hexi.kernel.archive import FileState, of_signals
 from hexi.kernel.clock import HOUR, MINUTE, Instant, format_duration, parse_instant, to_datetime
 from hexi.kernel.ports import CaseFilter, StoreError
 
@@ -176,4 +176,5 @@ def archive(patient: Patient, now: Instant) -> Iterator[Finding]:
             "disk-full",
         )
     elif files and not damaged:
-        yield ok(f"归档 {len(files)} 个文件，没有落后", f"{len(files)} files archived, nothing is behind")
+        kept = len(of_signals(files))
+        yield ok(f"归档 {kept} 个文件，没有落后", f"{kept} files archived, nothing is behind")
