@@ -177,6 +177,77 @@ def test_a_change_that_is_refused_costs_the_others_nothing(world: World) -> None
         assert tx.settings.get("x") is None
 
 
+def failing_store(world: World, monkeypatch: pytest.MonkeyPatch, words: str, after: int) -> None:
+    """From its use number ``after`` on, a method of the spine finds the store full."""
+    real, used = getattr(world.spine, words), [0]
+
+    def use(*args: object) -> object:
+        used[0] += 1
+        if used[0] > after:
+            raise StoreError("no space left", kind="full")
+        return real(*args)
+
+    monkeypatch.setattr(world.spine, words, use)
+
+
+class TestTheStoreFailsHalfway:
+    def test_only_the_jobs_it_did_not_take_have_failed(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cries = [world.signal("pendant.sos", f"person:N{i}") for i in range(3)]
+        jobs = [Job(signals=[cries[0]]), Job(signals=[world.signal("crash.sos", "device:D1")])]
+        jobs += [Job(signals=[cry]) for cry in cries[1:]]
+        failing_store(world, monkeypatch, "_rescue", 0)
+        outcome = world.spine.process(jobs)
+        assert [job.error is None for job in jobs] == [True, False, False, False]
+        assert jobs[0].result[0].case_id in outcome.changed
+        assert outcome.trouble
+        assert len(world.ids()) == 1
+
+    def test_a_batch_it_took_in_part_has_failed_and_its_cries_are_told(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        batch = [world.signal("pendant.sos", "person:E2"), world.signal("crash.sos", "device:D1")]
+        job = Job(signals=batch)
+        failing_store(world, monkeypatch, "_rescue", 0)
+        outcome = world.spine.process([job])
+        assert isinstance(job.error, StoreError)
+        assert (len(outcome.notices) > 0, len(world.ids())) == (True, 1)
+        monkeypatch.undo()
+        again = Job(signals=batch)
+        world.spine.process([again])
+        assert [taken.fate for taken in again.result] == ["repeat", "accepted"]
+
+    def test_when_it_took_nothing_nothing_has_happened(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        failing_store(world, monkeypatch, "_rescue", 0)
+        with pytest.raises(StoreError):
+            world.spine.process([Job(signals=[world.signal("crash.sos", "device:D1")]) for _ in range(2)])
+
+    def test_what_fell_due_is_told_though_what_is_owed_cannot_be_read(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        case = world.send("pendant.sos", "device:D1").case_id
+        told: list[dict[str, int]] = []
+
+        async def play() -> None:
+            intake = Intake(world.spine, Hub(), lambda _: None)
+            intake.tell = lambda outcome: told.append(outcome.changed)
+            failing_store(world, monkeypatch, "owed", 0)
+            world.clock.advance(61_000)
+            await intake.start()
+            try:
+                async with asyncio.timeout(20):
+                    while not told:  # noqa: ASYNC110 -- told in the writer's thread
+                        await asyncio.sleep(0.01)
+            finally:
+                await intake.stop()
+
+        asyncio.run(play())
+        assert case in told[0]
+
+
 async def running(world: World) -> Intake:
     intake = Intake(world.spine, Hub(), lambda _: None)
     await intake.start()
@@ -227,6 +298,21 @@ class TestIntake:
             return ended
 
         assert asyncio.run(play())[0] == "sos"
+
+    def test_the_writer_outlives_one_that_cannot_be_told(self, world: World) -> None:
+        def broken(_: object) -> None:
+            raise RuntimeError("nobody listens")
+
+        async def play() -> list[Taken]:
+            intake = await running(world)
+            intake.tell = broken
+            await intake.submit([world.signal("pendant.sos", "device:D1")])
+            async with asyncio.timeout(20):
+                taken = await intake.submit([world.signal("pendant.sos", "device:D1")])
+            await intake.stop()
+            return taken
+
+        assert asyncio.run(play())[0].case_id
 
     def test_a_full_disk_is_told_and_the_writer_goes_on(self, world: World) -> None:
         def full(_: Transaction) -> None:

@@ -202,30 +202,40 @@ class Intake:
             _log.exception("commit failed", jobs=len(group))
             self._on_loop(_fail, group, StoreError(str(error), kind="broken"))
             return
+        if outcome.trouble:
+            _log.error("commit failed in part", kind=outcome.trouble.kind, error=str(outcome.trouble))
+            self._sweep_at = 0
         self._on_loop(self._after, group, outcome)
         self._tell(outcome)
         self._watched(len(group), (self._spine.clock.now() - began) / 1000, outcome)
 
     def _tick(self) -> None:
-        try:
-            outcome = self._look()
-        except StoreError as error:
-            if not self._in_trouble:
-                _log.error("tick failed", kind=error.kind, error=str(error))
-            self._in_trouble = True
-            return
-        except Exception:  # noqa: BLE001 -- the watcher never switches itself off
-            _log.exception("tick failed")
-            return
-        self._in_trouble = False
-        self.last_tick = self._spine.clock.now()
+        """Look, and let everybody know what was done, also when the store failed after a part of it."""
+        outcome = Outcome()
+        if self._looked(outcome):
+            self.last_tick = self._spine.clock.now()
         if outcome.notices or outcome.changed:
             self._on_loop(self._after, [], outcome)
         self._tell(outcome)
         if outcome.lateness:
             self._watched(0, 0.0, outcome)
 
-    def _look(self) -> Outcome:
+    def _looked(self, outcome: Outcome) -> bool:
+        """Whether the look went through; what it led to is in the outcome either way."""
+        try:
+            self._look(outcome)
+        except StoreError as failed:
+            outcome.trouble = failed
+        except Exception:  # noqa: BLE001 -- the watcher never switches itself off
+            _log.exception("tick failed")
+            return False
+        error = outcome.trouble
+        if error and not self._in_trouble:
+            _log.error("tick failed", kind=error.kind, error=str(error))
+        self._in_trouble = error is not None
+        return error is None
+
+    def _look(self, outcome: Outcome) -> None:
         """What has fallen due, and what is owed."""
         now = self._spine.clock.now()
         if self._recall:
@@ -235,18 +245,20 @@ class Intake:
             except StoreError:
                 self._recall = True
                 raise
-        outcome = self._spine.tick()
+        outcome.add(self._spine.tick())
         if now >= self._owed_at and self._spine.share.sends:
             self._owed_at = now + REST
             outcome.notices += self._spine.owed()
         if now >= self._sweep_at:
-            self._sweep_at = now + SWEEP
             outcome.notices += self._spine.held()
-        return outcome
+            self._sweep_at = now + SWEEP
 
     def _tell(self, outcome: Outcome) -> None:
         if self.tell and (outcome.changed or outcome.left or outcome.silent):
-            self.tell(outcome)
+            try:
+                self.tell(outcome)
+            except Exception:  # noqa: BLE001 -- what is told is a hint; the writer never dies of it
+                _log.exception("telling failed")
 
     def _watched(self, jobs: int, seconds: float, outcome: Outcome) -> None:
         if self._watcher:

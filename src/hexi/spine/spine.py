@@ -117,7 +117,8 @@ class Spine:
     def process(self, jobs: Sequence[Job]) -> Outcome:
         """Run jobs in one transaction; one that fails is taken alone, and never costs the others.
 
-        Raises StoreError when the store could not commit: then nothing has happened.
+        Raises StoreError when the store could not commit: then nothing has happened. When it fails only
+        after some of the jobs have been committed alone, the others have the error, and so has the outcome.
         """
         try:
             return self._transact(jobs)
@@ -125,8 +126,23 @@ class Spine:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever is wrong with one job, the others go on
             if len(jobs) > 1:
-                return _joined(self.process([job]) for job in jobs)
+                return self._one_after_another(jobs)
             return self._alone(jobs[0], error)
+
+    def _one_after_another(self, jobs: Sequence[Job]) -> Outcome:
+        """Each job in a transaction of its own. What was committed stays so when the store fails later."""
+        done = 0
+
+        def outcomes() -> Iterator[Outcome]:
+            nonlocal done
+            for job in jobs:
+                yield self.process([job])
+                done += 1
+
+        outcome = _joined(outcomes())
+        for job in jobs[done:]:
+            job.error = outcome.trouble
+        return outcome
 
     def _transact(self, jobs: Sequence[Job]) -> Outcome:
         """Two processes that wait for each other are both told; whoever lost simply begins again."""
@@ -180,8 +196,9 @@ class Spine:
             return Outcome()
         if len(job.signals) > 1:
             parts = [Job(signals=[signal], link=job.link) for signal in job.signals]
-            outcome = _joined(self.process([part]) for part in parts)
-            job.result = [taken for part in parts for taken in part.result]
+            outcome = self._one_after_another(parts)
+            job.error = outcome.trouble  # handed in again, what was committed is known as repeated
+            job.result = None if job.error else [taken for part in parts for taken in part.result]
             return outcome
         if job.signals:
             return self._rescue(job, job.signals[0], error)
@@ -393,13 +410,14 @@ def _unprocessed(signal: Signal, reason: str) -> Quarantined:
 
 
 def _joined(outcomes: Iterable[Outcome]) -> Outcome:
-    total = Outcome()
-    for outcome in outcomes:
-        total.taken += outcome.taken
-        total.notices += outcome.notices
-        total.left |= outcome.left
-        total.silent += outcome.silent
-        total.changed |= outcome.changed
-        total.opened += outcome.opened
-        total.lateness += outcome.lateness
+    """What several transactions led to. StoreError when the first fails; a later one leaves ``trouble``."""
+    total, begun = Outcome(), False
+    try:
+        for outcome in outcomes:
+            total.add(outcome)
+            begun = True
+    except StoreError as error:
+        if not begun:
+            raise
+        total.trouble = error
     return total

@@ -10,7 +10,7 @@ from hexi.kernel.case import Case, Entry
 from hexi.kernel.catalogue import Catalogue
 from hexi.kernel.clock import SECOND, Duration, Instant
 from hexi.kernel.fold import apply
-from hexi.kernel.ports import Locator, Random, Transaction
+from hexi.kernel.ports import Locator, Random, StoreError, Transaction
 from hexi.kernel.response import Notice
 from hexi.kernel.signal import Signal
 from hexi.kernel.text import Text
@@ -50,6 +50,19 @@ class Outcome(msgspec.Struct):
     """The severity of each case that was opened."""
     lateness: list[int] = []
     """Milliseconds after its due time at which each deadline was handled."""
+    trouble: StoreError | None = None
+    """Why the store did not take what came after all this; that part has to be handed in again."""
+
+    def add(self, other: Outcome) -> None:
+        """Take in what a later transaction has led to."""
+        self.taken += other.taken
+        self.notices += other.notices
+        self.left |= other.left
+        self.silent += other.silent
+        self.changed |= other.changed
+        self.opened += other.opened
+        self.lateness += other.lateness
+        self.trouble = self.trouble or other.trouble
 
 
 class Memory:
