@@ -3,12 +3,14 @@
 One day of 200,000 devices, 2,000 vehicles and 5,000 cameras (3,817 signals/s = 330 M a day; the mix is
 assumed, the values are random, which is the worst case for compression) is made by DuckDB hour by hour.
 Bytes a signal are measured on a sample moved by the real archiver out of real stores; the day is read by
-the real query interface. With fewer rows than 330 M a day, times are given as measured and not scaled.
+the real query interface. With fewer rows than 330 M a day, times are given as measured and not scaled:
+but for the summaries, which have as many rows as a full day has: each known kind in each community each hour.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shutil
 import sqlite3
@@ -17,11 +19,12 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from bench._report import beside, show
 
-from hexi.adapters.archive import parquet
+from hexi.adapters.archive import hours, parquet
 from hexi.adapters.archive.folder import draft_of, name_of, settle, sum_of, write_manifests
 from hexi.adapters.archive.plan import Plan
 from hexi.adapters.archive.query import Desk, Question, ask
@@ -37,7 +40,8 @@ from hexi.settings import Archive
 
 FULL_DAY = 330_000_000
 """Signals a day of a million residents: docs/why/architecture.md."""
-STREETS = 14
+STREETS, COMMUNITIES = 14, 15
+"""Of the district, and of a street."""
 START = 1_780_243_200_000
 """2026-06-01T00:00 in the district."""
 GOAL_SECONDS = 1.0
@@ -168,22 +172,63 @@ def make_day(folder: Path, store: SqlStore, rows: int) -> list[ArchiveFile]:
             query = parquet.split(f"({mix(each, hour)})")
             connection.execute(f"COPY ({query} ORDER BY {parquet.ORDER}) TO '{draft}' ({parquet.FORM})")
         settle(draft, target)
-        files.append(
-            ArchiveFile(
-                name=name,
-                hour=hour,
-                kinds={"all": each},
-                bytes=target.stat().st_size,
-                sha256=sum_of(target),
-                state=FileState.KEPT,
-                written=hour,
-                verified=hour,
-            )
-        )
+        files.append(recorded(target, name, hour, {"all": each}))
     with store.write() as tx:
         tx.archive.record(tx.archive.turn(), files)
     write_manifests(folder, files, [])
     return files
+
+
+def recorded(path: Path, name: str, hour: int, kinds: dict[str, int]) -> ArchiveFile:
+    """A file as it is recorded."""
+    return ArchiveFile(
+        name=name,
+        hour=hour,
+        kinds=kinds,
+        bytes=path.stat().st_size,
+        sha256=sum_of(path),
+        state=FileState.KEPT,
+        written=hour,
+        verified=hour,
+    )
+
+
+def make_summaries(folder: Path, store: SqlStore, files: list[ArchiveFile], kinds: list[str]) -> None:
+    """The day's real summaries, and beside each a made one of all other kinds in every community."""
+    made = []
+    for file in files:
+        draft, target = draft_of(folder, file.summary), folder / file.summary
+        with store.read() as tx:
+            counted = hours.write(folder / file.name, draft, file.hour, tx, 2_048)
+        settle(draft, target)
+        made.append(recorded(target, file.summary, file.hour, counted))
+        name = file.summary.replace("-1.", "-2.")
+        draft, target = draft_of(folder, name), folder / name
+        with closing(duckdb.connect()) as connection:
+            connection.execute("CREATE TABLE kind AS SELECT unnest(?) AS kind", [kinds])
+            connection.execute(f"COPY ({_OTHERS.format(hour=file.hour)}) TO '{draft}' ({parquet.FORM})")
+        settle(draft, target)
+        made.append(recorded(target, name, file.hour, hours.counts(target)))
+    with store.write() as tx:
+        tx.archive.record(tx.archive.turn(), made)
+    beside("rows of the day's summaries", sum(_rows(folder / file.name) for file in made), "")
+    beside("bytes of the day's summaries", sum(file.bytes for file in made) / 1e6, "MB")
+
+
+def _rows(path: Path) -> int:
+    return int(duckdb.sql(f"SELECT count(*) FROM '{path}'").fetchall()[0][0])
+
+
+_OTHERS = f"""
+    SELECT make_timestamp_ms({{hour}}) AS hour, kind, false AS drill, {{STREET}} AS street,
+        {{STREET}} || lpad(CAST(n // {STREETS} AS VARCHAR), 3, '0') AS community,
+        CAST(1 + random() * 9000 AS BIGINT) AS signals, CAST(1 + random() * 900 AS BIGINT) AS subjects,
+        MAP {{{{'a': 900, 'b': 900, 'c': 900}}}}::MAP(VARCHAR, BIGINT) AS n,
+        MAP {{{{'a': random() * 9000, 'b': random(), 'c': random() * 90}}}} AS total,
+        MAP {{{{'a': random(), 'b': random(), 'c': random()}}}} AS least,
+        MAP {{{{'a': random() + 9, 'b': random() + 9, 'c': random() + 9}}}} AS most
+    FROM kind, (SELECT range AS n FROM range({STREETS * COMMUNITIES}))
+""".replace("{STREET}", f"'12010300' || (n % {STREETS})")
 
 
 def fill_district(store: SqlStore, residents: int, devices: int) -> None:
@@ -198,13 +243,17 @@ def fill_district(store: SqlStore, residents: int, devices: int) -> None:
             )  # fmt: skip
             tx.measures.put([part], case_id)
         for n in range(devices):
-            person = {"street": f"12010300{n % STREETS}"}
+            street = f"12010300{n % STREETS}"
+            person = {"street": street, "community": f"{street}{n // STREETS % COMMUNITIES:03}"}
             device = {"type": "radar", "owner": f"E{n:06}"}
             for kind, id_, data in (("person", f"E{n:06}", person), ("device", f"D{n:06}", device)):
                 tx.records.put(Record(kind=kind, id=id_, version=0, data=data, at=START, by="bench"))
 
 
 QUESTIONS = {
+    "signals and mean heart rate by street": """
+        SELECT street, count(*), avg(numbers['heart_rate']) FROM signals s JOIN devices d ON s.subject = d.ref
+        WHERE day = '{day}' AND kind = 'vital.heart' GROUP BY 1 ORDER BY 1""",
     "share of high heart rates by hour": """
         SELECT date_trunc('hour', received) AS hour, avg(CAST(numbers['heart_rate'] > 100 AS INT))
         FROM signals WHERE day = '{day}' AND kind = 'vital.heart' GROUP BY 1 ORDER BY 1""",
@@ -218,6 +267,16 @@ QUESTIONS = {
         SELECT received, numbers['heart_rate'] FROM signals
         WHERE day = '{day}' AND kind = 'vital.heart' AND subject = 'device:D000042' ORDER BY 1""",
 }
+FROM_HOURS = {
+    "signals and mean heart rate by street": """
+        SELECT street, sum(signals), sum(total['heart_rate']) / sum(n['heart_rate']) FROM signal_hours
+        WHERE day = '{day}' AND kind = 'vital.heart' AND NOT drill GROUP BY 1 ORDER BY 1""",
+    "signals by street and hour": """
+        SELECT street, hour, sum(signals) FROM signal_hours WHERE day = '{day}'
+        GROUP BY 1, 2 ORDER BY 1, 2""",
+    "signals by kind": """
+        SELECT kind, sum(signals) FROM signal_hours WHERE day = '{day}' GROUP BY 1 ORDER BY 1""",
+}
 INDICATOR = """
     SELECT street, avg(hit) FROM measures WHERE indicator = 'core.arrived_in_15m' AND day = '{day}'
     GROUP BY 1 ORDER BY 1"""
@@ -226,11 +285,22 @@ INDICATOR = """
 def timed(desk: Desk, sql: str) -> float:
     """Seconds until the answer is there."""
     began = time.monotonic()
-    answer = ask(
-        desk, Question(sql=sql.format(day=local_day(START)), limit=10_000, seconds=600, memory=4_096)
-    )
-    assert answer.rows
+    assert answered(desk, sql)
     return time.monotonic() - began
+
+
+def answered(desk: Desk, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of an answer."""
+    sql = sql.format(day=local_day(START))
+    return ask(desk, Question(sql=sql, limit=10_000, seconds=600, memory=4_096)).rows
+
+
+def agree(desk: Desk) -> None:
+    """Rows and summaries give the same figures."""
+    name = "signals and mean heart rate by street"
+    rows, told = answered(desk, QUESTIONS[name]), answered(desk, FROM_HOURS[name])
+    assert [row[:2] for row in rows] == [row[:2] for row in told], (rows, told)
+    assert all(math.isclose(a[2], b[2], rel_tol=1e-9) for a, b in zip(rows, told, strict=True))
 
 
 def forget_pages(folder: Path) -> None:
@@ -259,11 +329,19 @@ def measure_reading(folder: Path, rows: int, residents: int) -> None:
     store = open_store(f"sqlite:///{folder}/district.sqlite")
     files = make_day(archive, store, rows)
     fill_district(store, residents, max(rows // 24 // 60, 100))
+    catalogue = load_packs().catalogue()
+    began = time.monotonic()
+    make_summaries(archive, store, files, sorted(catalogue.kinds.keys() - {"vital.heart"}))
+    beside("a summary, beside each file", (time.monotonic() - began) / len(files), "s")
     size = sum(file.bytes for file in files)
     beside(f"a day of {rows:,} signals", size / 1e9, "GB")
     beside("share of a full day of a million residents", 100 * rows / FULL_DAY, "%")
-    desk = Desk(store, archive, load_packs().catalogue(), START + 4 * DAY)
+    desk = Desk(store, archive, catalogue, START + 4 * DAY)
+    agree(desk)
     show(f"a day's indicator over {residents:,} residents", timed(desk, INDICATOR), GOAL_SECONDS, "s")
+    for name, sql in FROM_HOURS.items():
+        forget_pages(archive)
+        show(f"{name}, from a full day's summaries", timed(desk, sql), GOAL_SECONDS, "s")
     for name, sql in QUESTIONS.items():
         forget_pages(archive)
         beside(f"{name}, files not in memory", timed(desk, sql), "s")
