@@ -101,6 +101,17 @@ def test_counting_sees_this_transaction(store: SqlStore) -> None:
         assert tx.signals.count(["sos"], "device:D2", NOW) == 0
 
 
+def test_drills_and_what_is_real_are_counted_apart(store: SqlStore) -> None:
+    flags = [(), ("drill",), ("unknown_kind", "drill"), ("drill", "late"), ("late",), ("drilled",)]
+    with store.write() as tx:
+        batch = [a_signal(str(n), received=NOW, kind="sos", flags=said) for n, said in enumerate(flags)]
+        tx.signals.claim(batch)
+        for signal in batch:
+            tx.signals.add(signal, None)
+        assert tx.signals.count(["sos"], "device:D1", NOW) == 3
+        assert tx.signals.count(["sos"], "device:D1", NOW, drill=True) == 3
+
+
 def test_unmatched_are_those_of_something_unknown(store: SqlStore) -> None:
     with store.write() as tx:
         for identity, flags in (

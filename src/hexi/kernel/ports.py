@@ -118,8 +118,11 @@ class Signals(Protocol):
         """The case an earlier signal went to."""
         ...
 
-    def count(self, kinds: Sequence[str], subject: str, since: Instant) -> int:
-        """How many signals of some kinds one subject has sent since an instant, this transaction included."""
+    def count(self, kinds: Sequence[str], subject: str, since: Instant, *, drill: bool = False) -> int:
+        """How many signals of some kinds one subject has sent since an instant, this transaction included.
+
+        Those of drills, or those that are none: neither adds to the other's number.
+        """
         ...
 
     def recent(self, subject: str | None, limit: int) -> list[tuple[Signal, str | None]]:

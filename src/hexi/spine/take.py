@@ -128,7 +128,8 @@ def _often_enough(work: Work, rule: AtLeast | None, scene: Scene) -> bool:
     subject = scene.device_ref if rule.by == "device" else scene.subject
     if subject is None:
         return True
-    before = work.tx.signals.count([scene.signal.kind], subject, work.now - rule.within)
+    drill = Flag.DRILL in scene.signal.flags
+    before = work.tx.signals.count([scene.signal.kind], subject, work.now - rule.within, drill=drill)
     return before + 1 >= rule.times
 
 

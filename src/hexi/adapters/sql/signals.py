@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, bindparam, delete, func, literal_column, select, text, update
+from sqlalchemy import Select, bindparam, delete, func, literal_column, not_, select, text, update
 
 from hexi.adapters.sql.forget import CHUNK, forget
 from hexi.adapters.sql.link import Upsert, ignoring
@@ -15,7 +15,7 @@ from hexi.adapters.sql.tables import seen, signal
 from hexi.adapters.sql.work import Work
 from hexi.kernel.clock import Instant
 from hexi.kernel.ports import Known
-from hexi.kernel.signal import Signal, digest_of, encode_data
+from hexi.kernel.signal import Flag, Signal, digest_of, encode_data
 
 Key = tuple[str, str]
 
@@ -42,10 +42,15 @@ _OLDEST = select(seen.c.seq).order_by(seen.c.seq).limit(CHUNK)
 _FORGET = delete(seen).where(seen.c.seq.in_(_OLDEST), seen.c.received < bindparam("before"))
 
 
+_WORDS = literal_column("' '").concat(signal.c.flags).concat(literal_column("' '"))
+_IS_DRILL = _WORDS.contains(f" {Flag.DRILL} ")
+
+
 @lru_cache(maxsize=32)
-def _count(kinds: int) -> Select[int]:
+def _count(kinds: int, *, drill: bool) -> Select[int]:
     wanted = signal.c.kind.in_([bindparam(f"kind_{number}") for number in range(kinds)])
     found = select(func.count()).where(signal.c.subject == bindparam("subject"), wanted)
+    found = found.where(_IS_DRILL if drill else not_(_IS_DRILL))
     return found.where(signal.c.received >= bindparam("since"))
 
 
@@ -154,11 +159,16 @@ class SqlSignals:
         case_id: str | None = self._work.link.value(_CASE_OF, source=key[0], id=key[1])
         return case_id
 
-    def count(self, kinds: Sequence[str], subject: str, since: Instant) -> int:
-        """How many signals of some kinds one subject has sent since an instant, this transaction included."""
+    def count(self, kinds: Sequence[str], subject: str, since: Instant, *, drill: bool = False) -> int:
+        """How many signals of some kinds one subject has sent since an instant, this transaction included.
+
+        Those of drills, or those that are none: neither adds to the other's number.
+        """
         self._work.flush(self._added)
         values = {f"kind_{number}": kind for number, kind in enumerate(kinds)}
-        return int(self._work.link.value(_count(len(kinds)), subject=subject, since=since, **values))
+        return int(
+            self._work.link.value(_count(len(kinds), drill=drill), subject=subject, since=since, **values)
+        )
 
     def recent(self, subject: str | None, limit: int) -> list[tuple[Signal, str | None]]:
         """The latest signals, of one subject or of all, newest first, with their cases."""
