@@ -9,11 +9,11 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: no letter that looks like a digit."""
 
 
-def _letters(random: Random, count: int) -> str:
-    bits = random.getrandbits(5 * count)
-    return "".join(_ALPHABET[(bits >> (5 * i)) & 31] for i in range(count))
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 
 def case_id(at: Instant, random: Random) -> str:
     """``261121-7K3Q-F2ZT``: the district's day and 40 random bits."""
-    return f"{to_datetime(at, LOCAL):%y%m%d}-{_letters(random, 4)}-{_letters(random, 4)}"
+    bits = random.getrandbits(40)
+    a, b, c, d = (_PAIRS[bits >> shift & 1023] for shift in (30, 20, 10, 0))
+    return f"{to_datetime(at, LOCAL):%y%m%d}-{a}{b}-{c}{d}"

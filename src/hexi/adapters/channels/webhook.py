@@ -24,8 +24,6 @@ _READ_FOR = 1.0
 _KEEP_FOR = 4.0
 """Seconds an idle connection is kept: less than the 5 s after which common servers hang up."""
 
-_SAME = ("case_id", "role", "recipient", "name", "way", "address", "text", "language", "replies", "drill")
-
 _encode = msgspec.json.Encoder().encode
 
 
@@ -83,13 +81,13 @@ class WebhookChannel:
 
     async def _post(self, url: URL, notice: Notice, link: str | None) -> aiohttp.ClientResponse:
         body = _encode(_body(notice, link))
+        payload = aiohttp.BytesPayload(body, content_type="application/json")
         headers = {
-            "Content-Type": "application/json",
             "Idempotency-Key": notice.id,
             **sign(self._key, notice.id, self._clock.now(), body),
         }
         try:
-            return await self._session().post(url, data=body, headers=headers, allow_redirects=False)
+            return await self._session().post(url, data=payload, headers=headers, allow_redirects=False)
         except TimeoutError:
             raise UndeliveredError("no answer in time") from None
         except aiohttp.ClientError as error:
@@ -110,8 +108,21 @@ class WebhookChannel:
 
 
 def _body(notice: Notice, link: str | None) -> WebhookBody:
-    same = {name: getattr(notice, name) for name in _SAME}
-    return WebhookBody(notice_id=notice.id, t0=format_instant(notice.t0), link=link, **same)
+    return WebhookBody(
+        notice_id=notice.id,
+        case_id=notice.case_id,
+        role=notice.role,
+        recipient=notice.recipient,
+        name=notice.name,
+        way=notice.way,
+        address=notice.address,
+        text=notice.text,
+        language=notice.language,
+        replies=notice.replies,
+        t0=format_instant(notice.t0),
+        drill=notice.drill,
+        link=link,
+    )
 
 
 def _read_url(address: str) -> URL:
@@ -132,10 +143,12 @@ async def _evidence(response: aiohttp.ClientResponse) -> dict[str, Any]:
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    content = b""
+    """What has come of the body with its first line, which is mostly all; else what comes in time."""
+    stream = response.content
+    content = stream.read_nowait()
+    if stream.is_eof():
+        return content
     async with asyncio.timeout(_READ_FOR):
-        async for part in response.content.iter_any():
+        while len(content) <= _READ_AT_MOST and (part := await stream.readany()):
             content += part
-            if len(content) > _READ_AT_MOST:
-                break
     return content
