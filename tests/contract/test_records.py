@@ -149,6 +149,29 @@ def test_references_follow_their_record(store: SqlStore) -> None:
         assert tx.records.linked("person", "steward", "E2") == []
 
 
+@pytest.mark.parametrize("count", [1, 10, 123])
+def test_many_are_read_at_once(store: SqlStore, count: int) -> None:
+    store.use_record_kinds(KINDS)
+    people = [f"E{number}" for number in range(count)]
+    with store.write() as tx:
+        for number, person in enumerate(people):
+            tx.records.put(a_record("person", person, name="甲"))
+            tx.records.put(a_record("device", person, owner=person))
+            for contact in range(number % 3):
+                tx.records.put(a_record("contact", f"K{number}-{contact}", person=person))
+        gone = tx.records.put(a_record("person", "gone"))
+        tx.records.put(replace(gone, deleted=True))
+        owed = {r.id: r for r in tx.records.load("person", [*people, "gone", "nobody", *people])}
+        assert owed == {person: tx.records.get("person", person) for person in people}
+    with store.read() as tx:
+        assert {r.id: r for r in tx.records.load("person", people)} == owed
+        linked = tx.records.linked_to("contact", "person", [*people, "nobody"])
+        each = {person: tx.records.linked("contact", "person", person) for person in people}
+        assert linked == {person: found for person, found in each.items() if found}
+        assert tx.records.load("person", []) == []
+        assert tx.records.linked_to("contact", "person", []) == {}
+
+
 def test_kinds_made_known_later_link_what_is_there(store: SqlStore) -> None:
     with store.write() as tx:
         for number in range(1500):

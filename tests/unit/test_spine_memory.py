@@ -118,6 +118,32 @@ class TestChangedHere:
         assert world.case(press(world)).subject == "person:E1"
 
 
+@pytest.mark.parametrize("kept", [20_000, 3])
+def test_many_cries_at_once_find_whom_each_alone_finds(
+    world: World, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    monkeypatch.setattr(directory, "MOST_KEPT", kept)
+    subjects = ["device:D1", "person:E2", "device:D3", "person:nobody", "device:unheard", "odd", "person:E1"]
+    alone = [_found(world, [subject])[0] for subject in subjects]
+    world.restart()
+    assert _found(world, subjects) == alone
+    assert len({told for told, *_ in alone}) > 2
+
+
+def _found(world: World, subjects: list[str]) -> list[tuple[object, ...]]:
+    """Who was told of a cry about each, and about whom; the cases are over afterwards."""
+    world.wait("11m")
+    taken = world.take(*(world.signal("pendant.sos", subject) for subject in subjects))
+    world.wait("1s")
+    found = []
+    for one in taken:
+        case = world.case(one.case_id)
+        found.append((frozenset(world.told(one.case_id)), case.subject, case.place, one.flags))
+    for case_id in {one.case_id for one in taken}:
+        over(world, case_id or "")
+    return found
+
+
 def test_more_than_can_be_remembered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(directory, "MOST_KEPT", 2)
     monkeypatch.setattr(work, "MOST_KNOWN", 2)

@@ -337,6 +337,14 @@ class Records(Protocol):
         """Empty every version of a record and mark it deleted; its id stays. Says how many versions."""
         ...
 
+    def load(self, kind: str, identities: Iterable[str]) -> list[Record]:
+        """The current versions of several, unless deleted, in no order."""
+        ...
+
+    def linked_to(self, kind: str, field: str, targets: Iterable[str]) -> dict[str, list[Record]]:
+        """Records of a kind whose field refers to one of several ids, by that id."""
+        ...
+
     def history(self, kind: str, identity: str) -> list[Record]:
         """All versions, newest first."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -88,6 +88,26 @@ class Directory:
             self._views.keep(ref, found)
         return found if isinstance(found, as_type) else None
 
+    def read_ahead(self, subjects: Iterable[str]) -> None:
+        """Read whom several signals are about, in a few statements rather than in some for each."""
+        named = [subject.partition(":") for subject in subjects]
+        devices = self._load("device", [identity for kind, _, identity in named if kind == "device"], Device)
+        people = [identity for kind, _, identity in named if kind == "person"]
+        people += [device.owner for device in devices if device.owner]
+        self._load("person", people, Person)
+        unknown = [person for person in people if f"contacts of {person}" not in self._views.entries]
+        contacts = self._tx.records.linked_to("contact", "person", unknown)
+        for person in unknown:
+            self._keep_contacts(person, contacts.get(person, ()))
+
+    def _load(self, kind: str, identities: Sequence[str], as_type: type[_View]) -> list[_View]:
+        unknown = [i for i in identities if f"{kind}:{i}" not in self._views.entries]
+        records = {record.id: record for record in self._tx.records.load(kind, unknown)}
+        for identity in unknown:
+            found = _read(records[identity], as_type) if identity in records else None
+            self._views.keep(f"{kind}:{identity}", found)
+        return [found for i in identities if (found := self._get(kind, i, as_type))]
+
     def person(self, identity: str) -> Person | None:
         """A person by id."""
         return self._get("person", identity, Person)
@@ -122,16 +142,16 @@ class Directory:
         ref = f"contacts of {person}"
         known: tuple[Contact, ...] | None = self._views.entries.get(ref)
         if known is None:
-            known = self._read_contacts(person)
-            self._views.keep(ref, known)
+            known = self._keep_contacts(person, self._tx.records.linked("contact", "person", person))
         return list(known)
 
-    def _read_contacts(self, person: str) -> tuple[Contact, ...]:
-        records = self._tx.records.linked("contact", "person", person)
+    def _keep_contacts(self, person: str, records: Iterable[Record]) -> tuple[Contact, ...]:
         found = [contact for contact in (_read(r, Contact) for r in records) if contact]
         for contact in found:
             self._views.keep(f"contact:{contact.id}", contact)
-        return tuple(sorted(found, key=lambda c: (c.order, c.id)))
+        kept = tuple(sorted(found, key=lambda c: (c.order, c.id)))
+        self._views.keep(f"contacts of {person}", kept)
+        return kept
 
     def centres(self, near: Point) -> list[tuple[Walk, Centre]]:
         """Service centres that are open now, the shortest walk first."""

@@ -355,7 +355,12 @@ def _arm_later(work: Work, deadline: Deadline) -> None:
 
 
 def _read_ahead(work: Work, jobs: Sequence[Job]) -> None:
-    """What many receipts are about is read in two statements rather than in two for each."""
+    """What many receipts and cries are about is read in a few statements rather than in some for each."""
+    quiet, is_sos = work.catalogue.quiet, work.catalogue.is_sos
+    news = (signal for job in jobs for signal in job.signals if signal.kind not in quiet)
+    cries = [signal.subject for signal in news if signal.subject and is_sos(signal.kind)]
+    if len(cries) > 1:
+        work.directory.read_ahead(cries)
     ids = [receipt.notice_id for job in jobs for receipt in job.receipts]
     if len(ids) > 1:
         work.tx.cases.load([notice.case_id for notice in work.tx.notices.load(ids)])

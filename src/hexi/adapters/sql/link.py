@@ -106,12 +106,20 @@ Bulk = Upsert | Removal | Change
 class Choice:
     """A SELECT of the rows whose column holds one of many values; of texts and numbers.
 
-    ``locks``: each row is locked for the transaction, in the order of the column.
+    ``same``: columns that hold one value, given first. ``locks``: each row is locked for the transaction,
+    in the order of the column.
     """
 
-    def __init__(self, column: Column[Any], *columns: Column[Any], locks: bool = False) -> None:
+    def __init__(
+        self,
+        column: Column[Any],
+        *columns: Column[Any],
+        same: Sequence[Column[Any]] = (),
+        locks: bool = False,
+    ) -> None:
         self.column = column
         self.columns = columns
+        self.same = same
         self.locks = locks
 
     def text(self, mark: str, values: int = 1) -> str:
@@ -124,7 +132,8 @@ class Choice:
             names = f"json_group_array(json_array({names}))"
         marks = ", ".join([mark] * values)
         locks = f' ORDER BY "{self.column.name}" FOR UPDATE' if self.locks and mark != SQLITE_MARK else ""
-        where = f'"{self.column.name}" IN ({marks}){locks}'
+        same = "".join(f'"{column.name}" = {mark} AND ' for column in self.same)
+        where = f'{same}"{self.column.name}" IN ({marks}){locks}'
         return f'SELECT {names} FROM "{self.column.table.name}" WHERE {where}'  # noqa: S608 -- our own names
 
 
@@ -224,14 +233,14 @@ class Link:
         row = self.run(statement, **values).fetchone()
         return row[0] if row else None
 
-    def choose(self, statement: Choice, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+    def choose(self, statement: Choice, values: Sequence[Any], *same: Any) -> Iterator[tuple[Any, ...]]:
         """The rows that hold one of the values; the values are unique, the rows in no order."""
         size = BLOCKS[0]
         for start in range(0, len(values), size):
             some = tuple(values[start : start + size])
             room = next(n for n in (1, *reversed(BLOCKS)) if n >= len(some))
             padded = some + some[-1:] * (room - len(some))
-            found = self.plain(self.book.block(statement, room), padded)
+            found = self.plain(self.book.block(statement, room), same + padded)
             yield from found if self.postgresql else map(tuple, msgspec.json.decode(found.fetchall()[0][0]))
 
     def plain(self, sql: str, values: tuple[Any, ...] = ()) -> Cursor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, CompoundSelect, bindparam, delete, func, or_, select, update
 
-from hexi.adapters.sql.link import Upsert, ignoring, replacing
+from hexi.adapters.sql.link import Choice, Upsert, ignoring, replacing
 from hexi.adapters.sql.tables import record, record_link, record_version, setting
 from hexi.adapters.sql.work import Work
 from hexi.kernel.record import NOTE, Record, RecordKind, whereabouts
@@ -20,6 +21,13 @@ _PUT = replacing(record)
 _PUT_VERSION = Upsert(record_version)
 _ONE = (record.c.kind == bindparam("kind"), record.c.id == bindparam("id"))
 _GET = select(record).where(*_ONE)
+_GET_MANY = Choice(record.c.id, *record.c, same=(record.c.kind,))
+_LINKED_MANY = Choice(
+    record_link.c.target,
+    record_link.c.target,
+    record_link.c.id,
+    same=(record_link.c.kind, record_link.c.field),
+)
 _VERSION = select(record.c.version).where(*_ONE).with_for_update()
 _HISTORY = (
     select(record_version)
@@ -109,6 +117,12 @@ class SqlRecords:
             found = _record(row) if row else None
         return None if found is None or found.deleted else found
 
+    def load(self, kind: str, identities: Iterable[str]) -> list[Record]:
+        """The current versions of several, unless deleted, in no order."""
+        self._work.flush(self._owed)
+        rows = self._work.link.choose(_GET_MANY, list(dict.fromkeys(identities)), kind)
+        return [found for found in map(_record, rows) if not found.deleted]
+
     def put(self, record: Record) -> Record:
         """Store the next version (``version`` is set here) with its references; returns it."""
         key = (record.kind, record.id)
@@ -139,6 +153,17 @@ class SqlRecords:
         self._work.flush(self._owed)
         found = self._work.link.run(_LINKED, kind=kind, field=field, target=target)
         return [_record(row) for row in found]
+
+    def linked_to(self, kind: str, field: str, targets: Iterable[str]) -> dict[str, list[Record]]:
+        """Records of a kind whose field refers to one of several ids, by that id."""
+        self._work.flush(self._owed)
+        pairs = list(self._work.link.choose(_LINKED_MANY, list(dict.fromkeys(targets)), kind, field))
+        records = {found.id: found for found in self.load(kind, (identity for _, identity in pairs))}
+        linked: defaultdict[str, list[Record]] = defaultdict(list)
+        for target, identity in sorted(pairs):
+            if identity in records:
+                linked[target].append(records[identity])
+        return dict(linked)
 
     def erase(self, kind: str, identity: str) -> int:
         """Empty every version of a record and mark it deleted; its id stays. Says how many versions."""
