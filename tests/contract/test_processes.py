@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 
+import pytest
 from msgspec.structs import replace
 from tests.contract.make import NOW, a_deadline, a_notice
 
+from hexi.adapters.clock import DatabaseClock
 from hexi.adapters.sql import SqlStore, open_store
+from hexi.adapters.sql.pulse import Pulse
+from hexi.kernel.clock import HOUR, SECOND
 from hexi.kernel.deadline import DeadlineKind
-from hexi.kernel.process import DEAD_AFTER, DEAF_AFTER, Process, covered, hears_since, living, to_play
+from hexi.kernel.process import (
+    BEAT,
+    DEAD_AFTER,
+    DEAF_AFTER,
+    Process,
+    Sight,
+    covered,
+    hears_since,
+    living,
+    to_play,
+)
 from hexi.kernel.response import NoticeState
 from hexi.kernel.signal import Lane
 
@@ -20,6 +36,13 @@ ROLES = ("clock", "senders")
 def a_process(identity: str, **fields) -> Process:
     told = {"host": "h", "pid": 1, "roles": ROLES, "playing": ROLES, "started": NOW, "seen_at": NOW}
     return Process(id=identity, **told | fields)
+
+
+def until(happened: Callable[[], bool], seconds: float) -> None:
+    ends = time.monotonic() + seconds
+    while not happened() and time.monotonic() < ends:
+        time.sleep(0.02)
+    assert happened()
 
 
 def beat(store: SqlStore, *processes: Process) -> None:
@@ -62,6 +85,77 @@ def test_a_notice_is_held_by_one_until_it_dies(store: SqlStore) -> None:
     beat(store, a_process("a", seen_at=NOW + DEAD_AFTER))
     assert claim(store, "a", NOW + DEAD_AFTER) == ["cry", "bulk", "later"]
     assert claim(store, "b", NOW + DEAD_AFTER) == []
+
+
+def test_a_database_whose_clock_was_set_back_takes_nothing_from_the_living(store: SqlStore) -> None:
+    present = time.time_ns() // 1_000_000
+    beat(store, a_process("a", seen_at=present + HOUR), a_process("b", seen_at=present))
+    with store.write() as tx:
+        tx.notices.add(a_notice("N1", next_at=present), "b")
+        assert tx.notices.claim("a", present + HOUR, 9, alive_since=present + HOUR - SECOND) == []
+
+
+def test_a_database_whose_clock_was_set_forward_takes_nothing_from_the_living(store: SqlStore) -> None:
+    beat(
+        store,
+        a_process("a", seen_at=NOW + HOUR),
+        a_process("b", seen_at=NOW),
+        a_process("c", seen_at=NOW - 1),
+    )
+    with store.write() as tx:
+        tx.notices.add(a_notice("living"), "b")
+        tx.notices.add(a_notice("dead"), "c")
+        assert [n.id for n in tx.notices.claim("a", NOW + HOUR, 9, alive_since=NOW)] == ["dead"]
+
+
+def test_who_lives_is_judged_by_heartbeats_that_change() -> None:
+    sight, a, b = Sight(), a_process("a"), a_process("b")
+    assert sight.look([a, b, a_process("old", seen_at=NOW - DEAD_AFTER)], NOW, 0) == [a, b]
+    back = NOW - HOUR + BEAT
+    a = replace(a, seen_at=back)
+    assert sight.look([a, b], back, BEAT) == [a, b]
+    assert sight.left_over([a, b], back, BEAT) == []
+    a = replace(a, seen_at=back + DEAD_AFTER)
+    assert sight.look([a, b], back + DEAD_AFTER, DEAD_AFTER) == [a]
+    assert sight.left_over([a, b], back + DEAD_AFTER, DEAD_AFTER) == ["b"]
+    ahead = NOW + HOUR
+    assert sight.look([a, replace(b, seen_at=ahead)], ahead, DEAD_AFTER + 1)[0] == a
+
+
+class OnlyLooks:
+    """A member that writes nothing and knows one who is left over."""
+
+    def __init__(self) -> None:
+        self.beats = 0
+
+    def beat(self, _: list[Process]) -> None:
+        self.beats += 1
+
+    def left_over(self) -> list[str]:
+        return ["dead"]
+
+    def told(self, _: str) -> None:
+        return
+
+    def connected(self) -> None:
+        return
+
+
+@pytest.mark.postgresql
+def test_the_pulse_ends_whom_a_clock_set_back_would_keep_alive(postgresql_url: str) -> None:
+    store, member = open_store(postgresql_url), OnlyLooks()
+    beat(store, a_process("dead", seen_at=NOW + 999 * HOUR), a_process("other"))
+    pulse = Pulse(store, DatabaseClock(), member)
+    pulse.start()
+    until(lambda: member.beats > 1, 20)
+    pulse.stop()
+    with store.read() as tx:
+        left = {p.id for p in tx.processes.all()}
+    with store.write() as tx:
+        tx.processes.leave("other")
+    store.close()
+    assert "other" in left
+    assert "dead" not in left
 
 
 def test_what_a_process_that_left_held_is_free_at_once(store: SqlStore) -> None:

@@ -75,6 +75,17 @@ def test_one_that_is_set_back_is_waited_for_and_time_never_goes_back(steady: Mon
     assert gauges.step_of(clock) == -5.0
 
 
+def test_what_processes_judge_each_other_by_goes_back_with_the_database(steady: Monotonic) -> None:
+    clock = DatabaseClock()
+    steady.measure(clock, 10_000 * S)
+    steady.ns += S
+    steady.measure(clock, 6_401 * S)
+    assert clock.now() == 10_001 * SECOND
+    assert clock.measured() == 6_401 * SECOND
+    steady.ns += 2 * S
+    assert clock.measured() == 6_403 * SECOND
+
+
 def test_an_address_may_name_several_servers() -> None:
     several = read_address("postgresql://hexi:p%40ss@a.example,b.example:5433/hexi?sslmode=require")
     assert (several.username, several.password, several.database) == ("hexi", "p@ss", "hexi")

@@ -74,6 +74,10 @@ class DatabaseClock:
         """The present, in milliseconds UTC."""
         return self._read(time.monotonic_ns()) // _NS
 
+    def measured(self) -> Instant:
+        """The database's own time as last measured, which may go back: what processes judge each other by."""
+        return (time.monotonic_ns() + self._ahead) // _NS
+
     def step(self) -> Duration:
         """How far the database's clock has moved away from steady progress, in milliseconds."""
         return (self._ahead - (self._first or self._ahead)) // _NS

@@ -11,6 +11,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 
@@ -23,7 +24,16 @@ from hexi.adapters.sql.pulse import Pulse
 from hexi.app.roles import Role
 from hexi.kernel.clock import Instant
 from hexi.kernel.ports import StoreError
-from hexi.kernel.process import DEAF_AFTER, GIVE_BACK_AFTER, Process, covered, hears_since, living, to_play
+from hexi.kernel.process import (
+    DEAF_AFTER,
+    GIVE_BACK_AFTER,
+    Process,
+    Sight,
+    covered,
+    hears_since,
+    living,
+    to_play,
+)
 from hexi.kernel.text import Text
 from hexi.spine import hints
 from hexi.spine.hub import Hub
@@ -66,6 +76,8 @@ class Member:
         self._pulse = Pulse(store, clock, self)
         self._joined = threading.Event()
         self._refused: OtherSecretError | None = None
+        self._sight = Sight()
+        self._left_over: list[str] = []
         self._alive: set[str] = set()
         self._covered_since: Instant | None = None
         self.processes: Sequence[Process] = ()
@@ -93,14 +105,17 @@ class Member:
 
     def living(self) -> list[Process]:
         """The processes that live, this one included."""
-        return living(self.processes, self._clock.now())
+        return living(self.processes, self._clock.measured())
 
     # -- in the pulse's thread
 
     def beat(self, processes: list[Process]) -> Process | None:
         """Look at the others, decide what to play, and say what to write of oneself."""
-        now = self._clock.now()
-        others = living(processes, now, but=self._me.id)
+        now, elapsed = self._clock.measured(), _elapsed()
+        alive = self._sight.look(processes, now, elapsed)
+        others = [p for p in alive if p.id != self._me.id]
+        left = self._sight.left_over(processes, now, elapsed)
+        self._left_over = [identity for identity in left if identity != self._me.id]
         if not self._joined.is_set() and not self._may_join(others):
             return None
         before = self._me
@@ -109,6 +124,7 @@ class Member:
         if self._me.playing != before.playing or not self._joined.is_set():
             self._on_loop(self._play, self._me.playing)
         self._watch_hearing(now)
+        self._platform.spine.means.memory.alive_since = min([now, *(p.seen_at for p in others)])
         self._watch_deaths({p.id for p in others})
         self._joined.set()
         return self._me
@@ -124,8 +140,8 @@ class Member:
         """This process with its next heartbeat. A standby rests again when its roles were long covered."""
         playing = to_play(self._me, others)
         if self._me.standby and playing and playing == self._me.playing and covered(self._me, others):
-            self._covered_since = self._covered_since or now
-            if now - self._covered_since >= GIVE_BACK_AFTER:
+            self._covered_since = self._covered_since or _elapsed()
+            if _elapsed() - self._covered_since >= GIVE_BACK_AFTER:
                 playing = ()
         else:
             self._covered_since = None
@@ -144,6 +160,10 @@ class Member:
         if self._alive - alive:
             self._look_anew()
         self._alive = alive
+
+    def left_over(self) -> list[str]:
+        """Who is dead and would not seem so by its heartbeat, as the last look found it."""
+        return self._left_over
 
     def connected(self) -> None:
         """What was told while there was no connection has been missed."""
@@ -178,6 +198,11 @@ class Member:
 
 
 Play = Callable[[tuple[str, ...]], None]
+
+
+def _elapsed() -> Instant:
+    """This process's own steady time, in milliseconds."""
+    return time.monotonic_ns() // 1_000_000
 
 
 def _publish(hub: Hub, changed: dict[str, int]) -> None:

@@ -281,10 +281,11 @@ class Notices(Protocol):
         """What is owed by now, SOS first: after a start, and for retries."""
         ...
 
-    def claim(self, owner: str, now: Instant, limit: int) -> list[Notice]:
+    def claim(self, owner: str, now: Instant, limit: int, alive_since: Instant | None = None) -> list[Notice]:
         """Hold for a process what is owed by now and no living process holds, SOS first.
 
-        Two processes never hold the same.
+        Two processes never hold the same. A heartbeat as late as ``alive_since`` is of one that lives;
+        without it that follows from ``now``.
         """
         ...
 

@@ -72,6 +72,36 @@ def living(processes: Iterable[Process], now: Instant, but: str = "") -> list[Pr
     return [p for p in processes if p.id != but and p.alive(now)]
 
 
+class Sight:
+    """Who lives, judged by whether heartbeats change: a clock that is set makes nobody dead or alive.
+
+    ``elapsed`` is the looking process's own steady time in milliseconds.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[Instant, Instant]] = {}
+        """Each one's last heartbeat as it wrote it, and the steady time at which that was fresh."""
+
+    def look(self, processes: Sequence[Process], now: Instant, elapsed: Instant) -> list[Process]:
+        """Those that live."""
+        self._seen = {p.id: self._fresh(p, now, elapsed) for p in processes}
+        return [p for p in processes if self._lives(p, elapsed)]
+
+    def left_over(self, processes: Sequence[Process], now: Instant, elapsed: Instant) -> list[str]:
+        """The dead whose heartbeat lies in the future: the clock was set back, by itself it would live on."""
+        return [p.id for p in processes if p.seen_at > now and not self._lives(p, elapsed)]
+
+    def _fresh(self, process: Process, now: Instant, elapsed: Instant) -> tuple[Instant, Instant]:
+        before = self._seen.get(process.id)
+        if before and before[0] == process.seen_at:
+            return before
+        longest = BEAT if before else DEAD_AFTER  # one that is new to us may have died long ago
+        return process.seen_at, elapsed - min(max(0, now - process.seen_at), longest)
+
+    def _lives(self, process: Process, elapsed: Instant) -> bool:
+        return elapsed - self._seen[process.id][1] < DEAD_AFTER
+
+
 def played(processes: Iterable[Process]) -> set[str]:
     """The roles that somebody plays."""
     return {role for process in processes for role in process.playing}

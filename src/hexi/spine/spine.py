@@ -308,7 +308,7 @@ class Spine:
             with self.store.read() as tx:
                 return tx.notices.waiting(self.clock.now(), limit)
         with self.store.write() as tx:
-            return tx.notices.claim(name, self.clock.now(), limit)
+            return tx.notices.claim(name, self.clock.now(), limit, self.means.memory.alive_since)
 
     def held(self) -> list[Notice]:
         """What this process holds among others and should be sending.

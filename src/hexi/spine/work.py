@@ -70,6 +70,8 @@ class Memory:
 
     def __init__(self, ready_at: Instant) -> None:
         self.ready_at = ready_at
+        self.alive_since: Instant | None = None
+        """The oldest heartbeat of those processes that live, in the database's time."""
         self.heard: dict[str, Instant] = {}
         self.heard_written: Instant = 0
         self.armed: set[str] = set()

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, literal_column, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, bindparam, literal_column, or_, select, update
+from sqlalchemy.ext.compiler import compiles
 
 from hexi.adapters.sql.link import Change, Choice, ignoring
 from hexi.adapters.sql.tables import case_row, notice, process
@@ -19,6 +20,24 @@ from hexi.kernel.signal import Lane
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Notice).decode
 _LANES = {lane: number for number, lane in enumerate(Lane)}
+
+
+class _DatabaseNow(ColumnElement[int]):
+    """The database's present, in milliseconds UTC."""
+
+    inherit_cache = True
+    type = BigInteger()
+
+
+@compiles(_DatabaseNow, "postgresql")
+def _postgresql_now(*_: object, **__: object) -> str:
+    return "CAST(EXTRACT(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+@compiles(_DatabaseNow, "sqlite")
+def _sqlite_now(*_: object, **__: object) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
 
 _ADD = ignoring(notice, skip=("seq",))
 _GET = select(notice.c.body).where(notice.c.id == bindparam("id"))
@@ -46,7 +65,10 @@ _STILL = select(notice.c.id).where(
     _WAITING, notice.c.id.in_([bindparam(f"id_{number}") for number in range(_ASKED)])
 )
 _WAITING_OF = _OF_CASE.where(_WAITING)
-_LIVING = select(process.c.id).where(process.c.seen_at > bindparam("alive_since"))
+_LIVING = select(process.c.id).where(
+    or_(process.c.seen_at >= bindparam("alive_since"), process.c.seen_at > _DatabaseNow() - DEAD_AFTER)
+)
+"""By the database's own time too: once its clock was set back, heartbeats lie behind what we last saw."""
 _FREE = (
     select(notice.c.seq)
     .where(
@@ -129,13 +151,15 @@ class SqlNotices:
         """What is owed by now, SOS first: after a start, and for retries."""
         return self._read(_DUE, now=now, most=limit)
 
-    def claim(self, owner: str, now: Instant, limit: int) -> list[Notice]:
+    def claim(self, owner: str, now: Instant, limit: int, alive_since: Instant | None = None) -> list[Notice]:
         """Hold for a process what is owed by now and no living process holds, SOS first.
 
-        Two processes never hold the same.
+        Two processes never hold the same. A heartbeat as late as ``alive_since`` is of one that lives;
+        without it that follows from ``now``.
         """
         self._work.flush(self._added, self._changed)
-        told = {"to_owner": owner, "now": now, "alive_since": now - DEAD_AFTER, "most": limit}
+        since = now - DEAD_AFTER + 1 if alive_since is None else alive_since
+        told = {"to_owner": owner, "now": now, "alive_since": since, "most": limit}
         claimed = sorted(tuple(row) for row in self._work.write(_CLAIM, **told))
         return [_decode(body) for *_, body in claimed]
 

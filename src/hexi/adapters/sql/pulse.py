@@ -41,6 +41,10 @@ class Member(Protocol):
         """Everyone as they stand; returns what to write of oneself, None for nothing."""
         ...
 
+    def left_over(self) -> list[str]:
+        """Who is dead and would not seem so by its heartbeat."""
+        ...
+
     def told(self, message: str) -> None:
         """A process has told something, perhaps this one."""
         ...
@@ -147,3 +151,5 @@ class Pulse:
         if me is not None:
             self._mine = me.id
             tx.processes.put(me)
+        for identity in self._member.left_over():
+            tx.processes.leave(identity)
