@@ -11,6 +11,8 @@ from tests.peers.mqtt_world import until
 from hexi.adapters.archive.plan import Report
 from hexi.app import archiver
 from hexi.app.archiver import Archiver
+from hexi.app.compose import open_app
+from hexi.app.roles import Role
 from hexi.app.services import keep_going
 from hexi.settings import Settings
 from hexi.spine.intake import OverloadedError
@@ -52,6 +54,56 @@ def test_a_service_that_has_nothing_to_do_ends():
             return
 
     asyncio.run(asyncio.wait_for(keep_going(Idle()), 20))
+
+
+class Slow:
+    """Needs a while to end; says how many of its runs there were at once."""
+
+    def __init__(self):
+        self.runs = self.most = self.begun = 0
+        self.may_end = asyncio.Event()
+
+    async def run(self):
+        self.runs += 1
+        self.begun += 1
+        self.most = max(self.most, self.runs)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.may_end.wait()
+            self.runs -= 1
+
+
+def _playing(app, *roles):
+    app._play(roles)
+    return asyncio.sleep(0)
+
+
+def test_a_role_given_back_soon_begins_when_its_last_run_has_ended(tmp_path):
+    async def play():
+        app = open_app(Settings(data_dir=tmp_path))
+        slow = Slow()
+        app._services = [(Role.CLOCK, slow)]
+        await app.start()
+        await until(lambda: slow.begun == 1)
+        for _ in range(3):
+            await _playing(app)
+            await _playing(app, Role.CLOCK)
+        assert (slow.begun, slow.runs) == (1, 1)
+        slow.may_end.set()
+        await until(lambda: slow.begun == 2)
+        slow.may_end.clear()
+        await _playing(app)
+        stopping = asyncio.create_task(app.stop())
+        await asyncio.sleep(0.05)
+        assert slow.runs == 1
+        assert not stopping.done()
+        slow.may_end.set()
+        async with asyncio.timeout(20):
+            await stopping
+        assert (slow.runs, slow.most) == (0, 1)
+
+    asyncio.run(play())
 
 
 class Full:

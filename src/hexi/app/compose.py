@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import random
 import secrets
@@ -31,7 +30,7 @@ from hexi.app.member import Member, this_process
 from hexi.app.ping import Ping
 from hexi.app.recall import Recall
 from hexi.app.roles import ALL_ROLES, Role, in_order
-from hexi.app.services import Service, keep_going
+from hexi.app.services import Running, Service
 from hexi.app.upkeep import Renewal, Upkeep
 from hexi.app.watcher import MetricsWatcher
 from hexi.app.ways import WayWatch
@@ -117,7 +116,7 @@ class App:
         ]
         """What runs beside the writer, each where its role is played; without a role: in every process."""
         connect_gauges(self.metrics, self.platform, store, settings)
-        self._running: dict[int, asyncio.Task[None]] = {}
+        self._running = Running()
 
     def _membership(self, clock: Clock, manner: Manner) -> Member | None:
         """Among several processes nothing is done before this one is known to be there."""
@@ -141,10 +140,10 @@ class App:
         self.platform.intake.recall()
         for number, (role, service) in enumerate(self._services):
             wanted = role is None or role in playing
-            if wanted and number not in self._running:
-                self._running[number] = asyncio.create_task(keep_going(service))
-            elif not wanted and number in self._running:
-                self._running.pop(number).cancel()
+            if wanted:
+                self._running.begin(number, service)
+            else:
+                self._running.end(number)
 
     def _hand(self, notices: Sequence[Notice]) -> None:
         self.senders.hand(notices)
@@ -190,9 +189,7 @@ class App:
 
     async def stop(self) -> None:
         """Commit and send what is on its way, then let go. Nothing owed is lost: it is in the outbox."""
-        for task in self._running.values():
-            task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await self._running.stop()
         self.platform.hub.close()
         await self.senders.stop()
         await self.platform.intake.stop()
