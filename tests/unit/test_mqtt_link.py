@@ -12,6 +12,7 @@ from tests.peers.mqtt_world import NO_WEB, TOPICS, cry, kept, reading, sample, s
 from tests.unit.spine_world import World
 
 from hexi.app.compose import open_app
+from hexi.connectors.mqtt.line import Line
 from hexi.connectors.mqtt.session import LONGEST, SHORTEST, STEADY, Backoff
 from hexi.kernel.ports import StoreError
 from hexi.kernel.process import DEAD_AFTER, Process
@@ -225,6 +226,25 @@ def test_cries_have_a_connection_of_their_own(tmp_path):
 
     asyncio.run(play())
     assert cry(1)[0].endswith("/sos")
+
+
+def test_a_fault_of_our_own_is_told_and_the_link_is_tried_again(tmp_path, monkeypatch):
+    broker, faults = Played(), []
+    real = Line.last
+
+    async def last(self):
+        if not faults:
+            faults.append(UnicodeError("not a word"))
+            raise faults[0]
+        return await real(self)
+
+    monkeypatch.setattr(Line, "last", last)
+
+    async def play():
+        async with played(tmp_path, broker):
+            await until(lambda: len(broker.hellos) == 2)
+
+    asyncio.run(play())
 
 
 def test_attempts_come_ever_more_rarely_and_never_all_at_once():

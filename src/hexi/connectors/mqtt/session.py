@@ -96,6 +96,9 @@ class Session:
                 self._fell(await self._live())
             except _DOWN as error:
                 self._fell(say(error))
+            except Exception as error:  # noqa: BLE001 -- whatever a broker says, the link is tried again
+                _log.exception("the session failed", link=self._door.name, client_id=self._role.client_id)
+                self._fell(f"{type(error).__name__}: {error}")
             await asyncio.sleep(backoff.next(self._loop.time() - began))
 
     async def _live(self) -> str:
