@@ -75,27 +75,32 @@ class Upkeep:
     async def _packs(self) -> None:
         """A changed scenario file is in force at once; a broken one leaves the old one and is shown."""
         if self._rounds == 0:
-            await self._say_in_force()
+            await self._say_in_force(self.loaded)
         now = await asyncio.to_thread(stamp, self._settings.packs)
         if now == self._stamp:
             return
-        self._stamp = now
-        before = {(p.file, p.message.en) for p in self.loaded.problems}
-        self.loaded = await asyncio.to_thread(reload, self.loaded, self._settings.packs)
-        catalogue = self.loaded.catalogue()
+        before = self.loaded
+        loaded = await asyncio.to_thread(reload, before, self._settings.packs)
+        catalogue = loaded.catalogue()
         self._platform.store.use_record_kinds(catalogue.record_kinds)
         self._platform.spine.use(catalogue=catalogue)
-        await self._say_in_force()
-        fresh = [p for p in self.loaded.problems if (p.file, p.message.en) not in before]
-        for problem in fresh:
-            name = Path(problem.file).name
-            await self._report("tech.scenario_broken", name, where=problem.where, why=problem.message.en)
-        for file in {file for file, _ in before} - {p.file for p in self.loaded.problems}:
+        await self._say_in_force(loaded)
+        await self._say_broken(before, loaded)
+        self._stamp, self.loaded = now, loaded  # only now: a look that fails half-way is made again
+
+    async def _say_broken(self, before: Loaded, loaded: Loaded) -> None:
+        """What was well and is not is a technical case, and what is well again clears it."""
+        known = {(p.file, p.message.en) for p in before.problems}
+        for problem in loaded.problems:
+            if (problem.file, problem.message.en) not in known:
+                name = Path(problem.file).name
+                await self._report("tech.scenario_broken", name, where=problem.where, why=problem.message.en)
+        for file in {file for file, _ in known} - {p.file for p in loaded.problems}:
             await self._report("tech.cleared", Path(file).name)
 
-    async def _say_in_force(self) -> None:
+    async def _say_in_force(self, loaded: Loaded) -> None:
         """Let it be known which files we work by; with a broken one among them it is still the former."""
-        if not self.loaded.problems:
+        if not loaded.problems:
             told = await asyncio.to_thread(digest, self._settings.packs)
             await self._platform.intake.call(lambda tx: tx.settings.put(IN_FORCE, told))
 
@@ -107,8 +112,8 @@ class Upkeep:
         """New places are in force as soon as their records are."""
         revision = await asyncio.to_thread(self._read_revision)
         if revision != self._revision:
-            self._revision = revision
             self._platform.spine.use(locator=await asyncio.to_thread(self._read_map))
+            self._revision = revision
 
     def _read_map(self) -> PlaceIndex:
         with self._platform.store.read() as tx:
