@@ -93,6 +93,7 @@ class TestJson:
             ({"k": "x" * 200}, "longer than 120"),
             ({"k": "a\nb"}, "control character"),
             ({"k": "act.acknowledged"}, "acts are not taken"),
+            ({"k": "tech.cleared"}, "the platform's own troubles are not taken"),
             (b'{"k": "a", "d": ' + b"[" * 100 + b"]" * 100 + b"}", "nested deeper"),
         ],
     )

@@ -19,6 +19,8 @@ from hexi.protocols.mqtt import Publish
 from hexi.settings.mqtt import LEVEL, MqttLink, Topic
 
 OFFLINE, ONLINE = "device.offline", "device.online"
+TECH_PREFIX = "tech."
+"""What the platform says of itself: whoever could say it might clear a case of a dead link."""
 REMEMBERED = 100_000
 """Topics whose meaning is kept ready."""
 
@@ -292,6 +294,10 @@ def _named(value: str, name: str, longest: int) -> str:
 def _kind(kind: str) -> str:
     if kind.startswith(ACT_PREFIX):
         raise UnreadableError("处置动作不能经 MQTT 提交", "acts are not taken over MQTT")
+    if kind.startswith(TECH_PREFIX):
+        raise UnreadableError(
+            "平台自身的技术信号不能经 MQTT 提交", "the platform's own troubles are not taken over MQTT"
+        )
     return _named(kind, "kind", cloudevents.MAX_KIND)
 
 
