@@ -96,6 +96,14 @@ def test_there_is_no_report_of_the_future_or_of_nonsense(world: World, wrong: st
         assert client.get(f"/reports/{wrong}").status_code == 404
 
 
+@pytest.mark.parametrize("wrong", ['1";x="', "一", "12%0d%0aset-cookie:a"])
+def test_a_place_is_a_code_and_nothing_else(world: World, wrong: str) -> None:
+    with world.client("boss") as client:
+        for form in ("", "/json"):
+            page = client.get(f"/reports/{month(world)}{form}", params={"place": wrong})
+            assert page.status_code == 404
+
+
 def test_a_leader_of_a_street_sees_that_street_alone(world: World) -> None:
     with world.client("one") as client:
         own = client.get(f"/reports/{month(world)}/json").json()

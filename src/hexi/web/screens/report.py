@@ -92,6 +92,8 @@ def _found(screens: Screens, caller: Caller, month: str, place: str) -> tuple[Mo
 
 
 def _place(caller: Caller, asked: str) -> str | None:
+    if asked and not (asked.isascii() and asked.isdigit()):
+        raise NotFoundException  # it names a file too: a code of a place and nothing else
     own = caller.place
     if own is None or asked == own or (len(own) == 9 and asked.startswith(own)):
         return asked or None
