@@ -19,7 +19,6 @@ def run(tmp_path, monkeypatch):
     """Run a command in an empty folder, with English chosen."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(common.chosen, "language", "en")
-    monkeypatch.setattr(common.out, "file", None)
     app = typer.Typer()
     packs.register(app)
 
