@@ -39,6 +39,12 @@ def test_a_guest_is_sent_to_the_log_in_page(world: World) -> None:
     assert 'name="password"' in page
 
 
+def test_pages_of_signals_say_that_older_ones_are_elsewhere(world: World) -> None:
+    with world.client("desk") as client:
+        for path in ("/signals", "/signals?which=all", "/records/person/E00001"):
+            assert "已归档的信号请用 hexi query 查询" in client.get(path).text, path
+
+
 def test_no_page_has_inline_script_or_style(world: World, case: str) -> None:
     """The strict policy would block it; here it is found before a browser does."""
     with world.client("desk") as client:
