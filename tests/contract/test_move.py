@@ -321,6 +321,22 @@ def test_a_difference_that_stays_keeps_the_new_database_closed(
         open_store(new)
 
 
+def test_a_command_that_had_the_old_database_open_changes_nothing_after_the_move(old: str, new: str) -> None:
+    command = open_store(old, beside_a_move=True)
+    with command.write() as tx:
+        tx.settings.put("before", "1")
+    _move(old, new)
+    with pytest.raises(MovedError), command.write() as tx:
+        tx.settings.put("after", "1")
+    with command.read() as tx:
+        assert (tx.settings.get("before"), tx.settings.get("after")) == ("1", None)
+    command.close()
+    there = open_store(new)
+    with there.read() as tx:
+        assert tx.settings.get("before") == "1"
+    there.close()
+
+
 def test_a_place_is_told_without_its_password() -> None:
     assert place_of("postgresql://u:secret@h:1/d") == "postgresql://u@h:1/d"
 

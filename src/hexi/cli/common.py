@@ -122,7 +122,7 @@ def opened(of: Settings, catalogue: Catalogue) -> Iterator[SqlStore]:
     from hexi.adapters.sql import open_store  # noqa: PLC0415 -- commands without a store start at once
 
     of.data_dir.mkdir(parents=True, exist_ok=True)
-    store = open_store(of.database_url(), catalogue.record_kinds)
+    store = open_store(of.database_url(), catalogue.record_kinds, beside_a_move=True)
     try:
         yield store
     finally:

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection, inspect, text
 
+from hexi.adapters.sql.link import Link
 from hexi.kernel.text import Text
 
 NAME = "store.closed"
@@ -75,6 +76,16 @@ def refuse(connection: Connection) -> None:
     closed = read(connection)
     if closed:
         raise MovedError(closed)
+
+
+def refuse_change(link: Link) -> None:
+    """MovedError for a change of a database that was closed while a command had it open.
+
+    To be asked just before the commit, when nobody can close it any more.
+    """
+    said = link.value(_READ, name=NAME)
+    if said:
+        raise MovedError(msgspec.json.decode(said, type=Closed))
 
 
 def close(connection: Connection, why: Why, other: str) -> None:

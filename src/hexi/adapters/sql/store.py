@@ -31,7 +31,16 @@ _VERSION = text("SELECT version_num FROM alembic_version")
 class SqlStore:
     """``kernel.ports.Store``. Use one per process; it may be shared by threads."""
 
-    def __init__(self, writing: Engine, reading: Engine, kinds: Mapping[str, RecordKind]) -> None:
+    def __init__(
+        self,
+        writing: Engine,
+        reading: Engine,
+        kinds: Mapping[str, RecordKind],
+        *,
+        beside_a_move: bool = False,
+    ) -> None:
+        """``beside_a_move``: the database may move away while it is open; each change asks for the mark."""
+        self._beside_a_move = beside_a_move
         self._writing = writing
         self._reading = reading
         self._book = Book(writing.dialect)
@@ -75,6 +84,8 @@ class SqlStore:
             tx = SqlTransaction(Link(driver, self._book), self._fields, writing=True)
             yield tx
             tx.flush()
+            if self._beside_a_move:
+                moved.refuse_change(tx.link)
             driver.commit()
 
     @contextmanager
@@ -147,14 +158,18 @@ class _Turn:
         self._lock.release()
 
 
-def open_store(url: str, record_kinds: Mapping[str, RecordKind] | None = None) -> SqlStore:
+def open_store(
+    url: str, record_kinds: Mapping[str, RecordKind] | None = None, *, beside_a_move: bool = False
+) -> SqlStore:
     """Open a database, bring its tables up to date, and return the store.
 
+    ``beside_a_move`` is for those who do not hold the data folder, and so do not keep the district from
+    moving: their changes raise MovedError once it has.
     ``url`` is ``sqlite:///file``, ``sqlite:///:memory:`` or ``postgresql://...``. StoreError when
     it cannot be reached, NewerSchemaError when it was written by a newer build.
     """
     writing, reading = connect(url)
-    store = SqlStore(writing, reading, record_kinds or {})
+    store = SqlStore(writing, reading, record_kinds or {}, beside_a_move=beside_a_move)
     try:
         _make_ready(writing)
     except BaseException:
