@@ -70,6 +70,10 @@ def both_are_one_table(desk: Desk) -> None:
     assert told == [(False, 480, 480), (True, 161, 161)]
     [(day, rate)] = rows(desk, "SELECT day, numbers['rate'] FROM signals WHERE id = 's1-3'")
     assert (str(day), rate) == (local_day(START + HOUR), 63)
+    with desk.store.write() as tx:
+        tx.measures.put([a_measure("core.closed", "C1"), a_measure("core.arrived_in_15m", "C1")], "C1")
+    for counted in ("count(*), sum(hit)", "count(case_id), sum(hit)"):
+        assert rows(desk, f"SELECT {counted} FROM measures WHERE indicator = 'core.closed'") == [(1, 1)]
 
 
 DAY = local_day(START)
