@@ -167,7 +167,7 @@ async def test_of_several_senders_each_may_fail_and_it_is_one_case(
     async with running(settings("a")) as a, looking(a) as seen_by_a:
         async with running(settings("b")) as b, looking(b) as seen_by_b:
             fail(seen_by_a)
-            await until(lambda: cases(a, open=True))
+            await until(lambda: cases(a, open=True) and marks(a))
             fail(seen_by_b)
             await until(lambda: len(marks(a)) == 2)
             passes(seen_by_a)
