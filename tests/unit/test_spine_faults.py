@@ -17,6 +17,8 @@ from tests.unit.spine_world import STREET, World
 
 from hexi.adapters.sql import open_store
 from hexi.adapters.sql import store as store_module
+from hexi.adapters.sql.cases import SqlCases
+from hexi.adapters.sql.small import SqlHeard
 from hexi.kernel.deadline import Deadline, DeadlineKind
 from hexi.kernel.fold import rebuild
 from hexi.kernel.ports import StoreError, Transaction
@@ -246,6 +248,32 @@ class TestTheStoreFailsHalfway:
 
         asyncio.run(play())
         assert case in told[0]
+
+
+def test_what_was_heard_is_kept_when_no_case_is_waited_for_any_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes that keep the same devices in the midst of their cases would wait for each other."""
+    told: list[str] = []
+    for port, verb in ((SqlHeard, "note"), (SqlCases, "get"), (SqlCases, "save")):
+        real = getattr(port, verb)
+
+        def noticed(*args: object, _real: object = real, _verb: str = verb) -> object:
+            told.append(_verb)
+            return _real(*args)  # type: ignore[operator]
+
+        monkeypatch.setattr(port, verb, noticed)
+    world.send("heartbeat", "device:D9")
+    world.clock.advance(5_000)
+    case = world.send("pendant.sos", "device:D1").case_id
+    world.clock.advance(5_000)
+    told.clear()
+    jobs = [Job(signals=[world.signal("heartbeat", "device:D9")])]
+    jobs += [Job(signals=[world.signal("act.acknowledged", f"case:{case}", by="person:W1")])]
+    world.spine.process(jobs)
+    assert {"get", "save", "note"} <= set(told)
+    assert told[-1] == "note"
+    assert told.count("note") == 1
 
 
 async def running(world: World) -> Intake:

@@ -21,7 +21,7 @@ from hexi.spine import ask, drill, escalate, notify, watch
 from hexi.spine.count import count
 from hexi.spine.open import open_or_join, show
 from hexi.spine.scene import look, unseen
-from hexi.spine.take import HEARD_EVERY, take
+from hexi.spine.take import HEARD_EVERY, note_heard, take
 from hexi.spine.work import Means, Memory, Outcome, Share, Taken, Work
 
 DUE_AT_ONCE = 500
@@ -189,6 +189,7 @@ class Spine:
                 work.outcome.changed[file.case.id] = file.case.version
                 if file.fresh[0].seq == 1:
                     work.outcome.opened.append(file.case.severity)
+        note_heard(work)
 
     def _alone(self, job: Job, error: Exception) -> Outcome:
         if job.call:

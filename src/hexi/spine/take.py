@@ -34,7 +34,6 @@ def take(work: Work, signals: Sequence[Signal]) -> None:
             taken = _repeat(work, signal)
         work.outcome.taken.append(taken)
     _follow(work)
-    _note_heard(work)
 
 
 def _repeat(work: Work, signal: Signal) -> Taken:
@@ -144,7 +143,8 @@ def _follow(work: Work) -> None:
                 _take_new(work, signal)
 
 
-def _note_heard(work: Work) -> None:
+def note_heard(work: Work) -> None:
+    """Keep from time to time which devices were heard: at the very end, so that no case is waited for."""
     memory = work.memory
     if memory.heard and not work.noted and work.now - memory.heard_written >= HEARD_EVERY:
         work.tx.heard.note(memory.heard)
