@@ -136,6 +136,7 @@ def bare(monkeypatch):
     """An archiver without a store, whose rounds follow each other at once."""
     monkeypatch.setattr(archiver, "EVERY", 0.0)
     monkeypatch.setattr(archiver, "plan_of", lambda platform, settings, stop: stop)
+    monkeypatch.setattr(archiver, "_damaged", lambda _: ["rotten"])
     return Bare()
 
 
@@ -153,6 +154,20 @@ def test_trouble_with_the_archive_is_told_once_the_platform_can_take_it(bare, mo
 
     asyncio.run(play())
     assert bare.intake.kinds == ["tech.archive_failed"]
+
+
+def test_a_damaged_file_that_was_recorded_and_not_told_is_told(bare, monkeypatch):
+    rounds = []
+    monkeypatch.setattr(archiver, "_work", lambda _: rounds.append(1) or Report())
+
+    async def play():
+        task = asyncio.create_task(Archiver(bare, Settings()).run())
+        await until(lambda: len(rounds) >= 5)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(play())
+    assert bare.intake.kinds.count("tech.archive_damaged") == 1  # refused at first, told later, and once
 
 
 def test_a_standby_that_plays_again_works_on_the_archive_again(bare, monkeypatch):

@@ -9,6 +9,7 @@ from threading import Event
 import structlog
 
 from hexi.adapters.archive.plan import NotOursError, Plan, Report
+from hexi.kernel.archive import FileState
 from hexi.kernel.catalogue import Catalogue
 from hexi.kernel.clock import Duration
 from hexi.kernel.ports import StoreError
@@ -55,6 +56,12 @@ def _work(plan: Plan) -> Report:
     return work(plan)
 
 
+def _damaged(platform: Platform) -> list[str]:
+    """The files that are recorded as damaged."""
+    with platform.store.read() as tx:
+        return [file.name for file in tx.archive.files() if file.state is FileState.DAMAGED]
+
+
 class Archiver:
     """One round after another; trouble is a technical case, and what is over is cleared."""
 
@@ -62,6 +69,8 @@ class Archiver:
         self._platform = platform
         self._settings = settings
         self._stopped = False
+        self._all_told = False
+        """Whether everybody knows what is recorded as damaged: it is recorded first, and told afterwards."""
         self._stop = Event()
 
     async def run(self) -> None:
@@ -83,6 +92,7 @@ class Archiver:
     async def round(self) -> None:
         """One round in a thread; when cancelled, its present step ends first."""
         plan = plan_of(self._platform, self._settings, self._stop)
+        told, self._all_told = self._all_told, False
         thread = asyncio.ensure_future(asyncio.to_thread(_work, plan))
         try:
             report = await asyncio.shield(thread)
@@ -96,7 +106,10 @@ class Archiver:
             _log.warning(
                 "files that nothing records hold signals that are nowhere else", files=report.unknown
             )
+        if not told:
+            report.damaged = sorted({*report.damaged, *await asyncio.to_thread(_damaged, self._platform)})
         await self._tell_files(report)
+        self._all_told = True
         if report.stopped:
             await self._tell_stopped(report.stopped)
         elif self._stopped:
