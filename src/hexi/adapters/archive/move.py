@@ -89,7 +89,7 @@ def finish(plan: Plan, report: Report) -> None:
 
 def _unfinished(plan: Plan, file: ArchiveFile, files: list[ArchiveFile]) -> list[ArchiveFile]:
     """A damaged file whose rows are not all deleted: those left are counted again with their next file."""
-    counted = summaries.of(file, files)
+    counted = next((f for f in files if f.name == file.summary), None)
     ends = [summaries.gone(plan, counted)] if counted else []
     return [replace(file, state=FileState.DAMAGED, fence=None), *ends]
 

@@ -7,7 +7,6 @@ as its signals were. The summary outlives the signals; its name says of which fi
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -44,11 +43,6 @@ def is_due(plan: Plan, hour: Instant) -> bool:
     return plan.clock.now() - hour - HOUR < plan.settings.summaries
 
 
-def of(file: ArchiveFile, files: Sequence[ArchiveFile]) -> ArchiveFile | None:
-    """The recorded summary of a file."""
-    return next((f for f in files if f.name == file.summary), None)
-
-
 def write(plan: Plan, file: ArchiveFile) -> list[ArchiveFile]:
     """Write the summary of a file that has its name; nothing where none is wanted."""
     if not is_due(plan, file.hour):
@@ -63,14 +57,11 @@ def write(plan: Plan, file: ArchiveFile) -> list[ArchiveFile]:
     return [described(plan, file.summary, file.hour, kinds)]
 
 
-def carry(
-    plan: Plan, old: ArchiveFile, fresh: ArchiveFile, files: Sequence[ArchiveFile]
-) -> list[ArchiveFile]:
+def carry(plan: Plan, old: ArchiveFile, fresh: ArchiveFile, before: ArchiveFile | None) -> list[ArchiveFile]:
     """The summary under the name of the file that takes the old one's place; what expired stays counted.
 
     A damaged one is counted anew from what the old file still holds.
     """
-    before = of(old, files)
     if before is None or before.state is FileState.GONE:
         return []
     ends = gone(plan, before)

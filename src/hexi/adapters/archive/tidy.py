@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -17,6 +17,11 @@ from hexi.kernel.clock import HOUR, MINUTE
 
 GRACE = 10 * MINUTE
 """A replaced file stays so long for the queries that began before."""
+
+Known = Mapping[str, ArchiveFile]
+"""What is recorded, by name."""
+Changed = list[ArchiveFile]
+"""What is to be recorded at once."""
 
 
 def sweep(plan: Plan, report: Report) -> None:
@@ -87,48 +92,41 @@ def expire_and_erase(plan: Plan, report: Report) -> None:
     """Write anew, or drop, the files that hold what has outlived its time or was erased."""
     with plan.store.read() as tx:
         turn, files, erasures = tx.archive.turn(), tx.archive.files(), tx.archive.erasures()
-    touched = set()
-    for file in [f for f in files if f.state in {FileState.KEPT, FileState.DAMAGED}]:
-        changed = _changed_or_damaged(plan, file, files, erasures)
+    known, touched = {file.name: file for file in files}, set()
+    for file in files:
+        changed = _changed_or_damaged(plan, known[file.name], known, erasures)
         if changed:
             plan.keep_lease()
             plan.record(turn, *changed)
             turn += 1
-            _note(report, files, changed)
-            files = _as_recorded(files, changed)
+            _note(report, known, changed)
+            known |= {fresh.name: fresh for fresh in changed}
             touched.add(file.hour)
     plan.tell(touched)
 
 
-def _changed_or_damaged(
-    plan: Plan, file: ArchiveFile, files: Sequence[ArchiveFile], erasures: Sequence[Erasure]
-) -> list[ArchiveFile]:
+def _changed_or_damaged(plan: Plan, file: ArchiveFile, known: Known, erasures: Sequence[Erasure]) -> Changed:
     """As ``_changed``; a file that cannot be read is found damaged here and holds up none of the others."""
     try:
-        return _changed(plan, file, files, erasures)
+        return _changed(plan, file, known, erasures)
     except duckdb.Error:
         if names.is_whole(plan.folder, file):
             raise
         return [replace(file, state=FileState.DAMAGED)]
 
 
-def _note(report: Report, files: Sequence[ArchiveFile], changed: Sequence[ArchiveFile]) -> None:
-    known = {file.name for file in files}
+def _note(report: Report, known: Known, changed: Changed) -> None:
     report.damaged += [file.name for file in changed if file.state is FileState.DAMAGED]
     report.gone += [file.name for file in of_signals(changed) or changed if file.state is FileState.GONE]
     report.written += [file.name for file in of_signals(changed) if file.name not in known]
 
 
-def _as_recorded(files: Sequence[ArchiveFile], changed: Sequence[ArchiveFile]) -> list[ArchiveFile]:
-    return list(({file.name: file for file in files} | {file.name: file for file in changed}).values())
-
-
-def _changed(
-    plan: Plan, file: ArchiveFile, files: Sequence[ArchiveFile], erasures: Sequence[Erasure]
-) -> list[ArchiveFile]:
+def _changed(plan: Plan, file: ArchiveFile, known: Known, erasures: Sequence[Erasure]) -> Changed:
     """The file as it is to be recorded now, and what stands in its place; nothing when all is well."""
+    if file.state not in {FileState.KEPT, FileState.DAMAGED}:
+        return []
     if file.is_summary:
-        return _changed_summary(plan, file, files)
+        return [] if summaries.is_due(plan, file.hour) else [summaries.gone(plan, file)]
     expired = _expired(plan, file)
     if len(expired) == len(file.kinds):
         return [summaries.gone(plan, file)]
@@ -137,15 +135,10 @@ def _changed(
     pending = [e for e in erasures if e.id > file.erased]
     holds = bool(pending) and parquet.holds(plan.folder / file.name, pending, plan.settings.memory)
     if expired or holds:
-        fresh = _rewrite(plan, file, files, expired, erasures)
-        return [summaries.gone(plan, file), fresh, *summaries.carry(plan, file, fresh, files)]
+        fresh = _rewrite(plan, file, known, expired, erasures)
+        counted = summaries.carry(plan, file, fresh, known.get(file.summary))
+        return [summaries.gone(plan, file), fresh, *counted]
     return [replace(file, erased=pending[-1].id)] if pending else []
-
-
-def _changed_summary(plan: Plan, file: ArchiveFile, files: Sequence[ArchiveFile]) -> list[ArchiveFile]:
-    """A summary ends by its age alone; one that was carried along in this round has ended already."""
-    still = next(f for f in files if f.name == file.name).state is not FileState.GONE
-    return [summaries.gone(plan, file)] if still and not summaries.is_due(plan, file.hour) else []
 
 
 def _expired(plan: Plan, file: ArchiveFile) -> list[str]:
@@ -156,11 +149,11 @@ def _expired(plan: Plan, file: ArchiveFile) -> list[str]:
 def _rewrite(
     plan: Plan,
     file: ArchiveFile,
-    files: Sequence[ArchiveFile],
+    known: Known,
     expired: Sequence[str],
     erasures: Sequence[Erasure],
 ) -> ArchiveFile:
-    name = names.next_name(file.hour, files)
+    name = names.next_name(file.hour, known.values())
     target, draft = plan.folder / name, names.draft_of(plan.folder, name)
     pending = [e for e in erasures if e.id > file.erased]
     try:
