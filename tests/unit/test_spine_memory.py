@@ -11,7 +11,9 @@ import pytest
 from tests.unit.spine_world import World, core_kinds
 
 from hexi.adapters.sql import open_store
+from hexi.kernel.case import Rung
 from hexi.kernel.ports import StoreError, Transaction
+from hexi.kernel.response import Receipt
 from hexi.kernel.signal import Flag
 from hexi.spine import directory, work
 from hexi.spine.records import keep
@@ -168,3 +170,17 @@ def test_more_links_than_can_be_remembered(world: World, monkeypatch: pytest.Mon
         with world.store.read() as tx:
             found = [tx.deadlines.get(f"silence/device:{name}") for name in names]
         assert [one.body["link"] for one in found if one] == [link] * 3
+
+
+def test_many_receipts_at_once_are_each_in_their_case(world: World) -> None:
+    subjects = ["device:D1", "person:E2"]
+    told = world.spine.take([world.signal("pendant.sos", subject) for subject in subjects]).notices
+    at = world.clock.now()
+    receipts = [Receipt(notice_id=notice.id, at=at, rung=Rung.HANDED_OVER) for notice in told]
+    unknown = Receipt(notice_id="unheard of", at=at, rung=Rung.HANDED_OVER)
+    jobs = [Job(receipts=[receipt]) for receipt in (*receipts, unknown, receipts[0])]
+    world.spine.process([Job(signals=[world.signal("pendant.sos", "device:D1")]), *jobs])
+    assert len({notice.case_id for notice in told}) == len(subjects)
+    for notice in told:
+        assert world.case(notice.case_id).notices[notice.id].rungs["L1"] == at
+        assert world.kinds(notice.case_id).count("receipt") == sum(n.case_id == notice.case_id for n in told)

@@ -160,8 +160,11 @@ class Spine:
 
     def _once(self, jobs: Sequence[Job]) -> Outcome:
         with self._work() as work:
-            _read_ahead(work, jobs)
+            _read_cries_ahead(work, jobs)
+            first = next((job for job in jobs if job.receipts), None)
             for job in jobs:
+                if job is first:
+                    _read_receipts_ahead(work, jobs)
                 _run(work, job)
         return work.outcome
 
@@ -355,13 +358,20 @@ def _arm_later(work: Work, deadline: Deadline) -> None:
     work.tx.deadlines.arm([msgspec.structs.replace(deadline, due_at=work.now + PUT_OFF)])
 
 
-def _read_ahead(work: Work, jobs: Sequence[Job]) -> None:
-    """What many receipts and cries are about is read in a few statements rather than in some for each."""
+def _read_cries_ahead(work: Work, jobs: Sequence[Job]) -> None:
+    """Whom many cries are about is read in a few statements rather than in some for each."""
     quiet, is_sos = work.catalogue.quiet, work.catalogue.is_sos
     news = (signal for job in jobs for signal in job.signals if signal.kind not in quiet)
     cries = [signal.subject for signal in news if signal.subject and is_sos(signal.kind)]
     if len(cries) > 1:
         work.directory.read_ahead(cries)
+
+
+def _read_receipts_ahead(work: Work, jobs: Sequence[Job]) -> None:
+    """What many receipts are about is read in two statements rather than in two for each.
+
+    That locks their cases, so it is done in their turn: a cry locks its key first and then its case.
+    """
     ids = [receipt.notice_id for job in jobs for receipt in job.receipts]
     if len(ids) > 1:
         work.tx.cases.load([notice.case_id for notice in work.tx.notices.load(ids)])
