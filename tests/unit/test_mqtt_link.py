@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import struct
 from contextlib import asynccontextmanager
 from random import Random
@@ -109,6 +110,24 @@ def test_acknowledged_in_the_order_of_delivery_even_when_a_cry_overtakes(
             assert broker.acknowledged == []
             hold.set()
             await until(lambda: broker.acknowledged == [1, 2, 3, 4])
+
+    asyncio.run(play())
+
+
+def test_a_cry_beside_something_unreadable_is_taken_and_the_message_is_kept(tmp_path):
+    broker = Played()
+    event = {"specversion": "1.0", "source": "camp/7", "type": "pendant.sos", "id": "a", "subject": "D7"}
+    batch = [{"id": "not an event"}, event]
+
+    async def play():
+        topics = (Topic(template="ce", format="cloudevents"),)
+        async with played(tmp_path, broker, topics=topics) as app:
+            broker.send(Publish("ce", json.dumps(batch).encode(), 1, 1))
+            await until(lambda: broker.acknowledged == [1])
+            with app.store.read() as tx:
+                cries = [signal.kind for signal, case in tx.signals.recent("device:D7", 10) if case]
+                assert cries == ["pendant.sos"]
+                assert len(tx.quarantine.find(10)) == 1
 
     asyncio.run(play())
 

@@ -170,6 +170,13 @@ class TestCloudEvents:
         with pytest.raises(UnreadableError, match="CloudEvents"):
             read(tmp_path, topic, said({"id": "x"}, topic="ce"))
 
+    def test_what_is_right_in_a_batch_is_handed_over_beside_the_fault(self, tmp_path):
+        topic = 'template = "ce"\nformat = "cloudevents"\n'
+        batch = [EVENT | {"type": "act.closed"}, EVENT | {"type": "pendant.sos"}, {"id": "x"}]
+        with pytest.raises(UnreadableError, match="acts") as fault:
+            read(tmp_path, topic, said(batch, topic="ce"))
+        assert [signal.kind for signal in fault.value.readable] == ["pendant.sos"]
+
 
 class TestStatus:
     TOPIC = 'template = "hexi/{type}/{device}/status"\nstatus = true\noffline = ["offline", "0"]\n'

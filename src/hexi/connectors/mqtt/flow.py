@@ -84,7 +84,11 @@ class Flow:
             try:
                 signals = self._door.read(message, arrival)
             except Exception as error:  # noqa: BLE001 -- whatever a message brings, the others go on
-                unreadable.append(Unreadable(message, _why(error)))
+                bad, beside = Unreadable(message, _why(error)), getattr(error, "readable", ())
+                if beside:  # perhaps a cry
+                    self._begin(self._commit(_Group(list(beside), [message.packet], [bad])))
+                else:
+                    unreadable.append(bad)
                 continue
             if self._door.is_cry(signals):
                 self._begin(self._commit(_Group(signals, [message.packet], [])))

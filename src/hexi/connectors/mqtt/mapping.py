@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from hashlib import blake2b
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -115,6 +116,20 @@ def _pattern(levels: list[str]) -> str:
     return said
 
 
+def _whole(parts: Iterable[Callable[[], Signal]]) -> list[Signal]:
+    """All signals of one message; when one cannot be read the others are handed over with the fault."""
+    signals: list[Signal] = []
+    fault: UnreadableError | None = None
+    for read in parts:
+        try:
+            signals.append(read())
+        except UnreadableError as error:
+            fault = fault or error
+    if fault:
+        raise UnreadableError(fault.reason.zh, fault.reason.en, signals)
+    return signals
+
+
 class _Mapped:
     """A payload of the device's own, JSON or a bare text."""
 
@@ -137,8 +152,8 @@ class _Mapped:
         items = self._each(Said(route.parts, payload))
         if type(items) is not list:
             raise UnreadableError("each：报文里没有这个列表", "each: there is no such list in the message")
-        said = [Said(route.parts, payload, item) for item in items]
-        return [self._signal(route, message, arrival, one, f"/{n}") for n, one in enumerate(said)]
+        said = ((Said(route.parts, payload, item), f"/{number}") for number, item in enumerate(items))
+        return _whole(partial(self._signal, route, message, arrival, *one) for one in said)
 
     def _payload(self, payload: bytes) -> Any:
         try:
@@ -213,7 +228,7 @@ class _CloudEvents:
             zh, en = (reason.zh, reason.en) if reason else ("一次太多条", "too many events at once")
             raise UnreadableError(zh, en) from error
         prefix = route.source.partition("/")[0]
-        return [self._own(item, prefix) for item in items]
+        return _whole(partial(self._own, item, prefix) for item in items)
 
     def _own(self, item: Item, prefix: str) -> Signal:
         """A signal under a source of this link, so that one link cannot speak for another."""

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from hexi.kernel.signal import Signal
 from hexi.kernel.text import Text
 from hexi.settings.mqtt import ITEM, NAME, PAYLOAD
 
 
 class UnreadableError(Exception):
-    """A message that cannot become a signal. ``reason`` says why in both languages."""
+    """A message that cannot become a signal. ``reason`` says why in both languages.
 
-    def __init__(self, zh: str, en: str) -> None:
+    ``readable``: the signals of the same message that nothing is wrong with.
+    """
+
+    def __init__(self, zh: str, en: str, readable: Sequence[Signal] = ()) -> None:
         super().__init__(en)
         self.reason = Text(zh=zh, en=en)
+        self.readable = readable
 
 
 class Said(NamedTuple):
