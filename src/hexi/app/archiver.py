@@ -13,7 +13,6 @@ from hexi.kernel.archive import FileState
 from hexi.kernel.catalogue import Catalogue
 from hexi.kernel.clock import Duration
 from hexi.kernel.ports import StoreError
-from hexi.kernel.signal import Signal
 from hexi.settings import Settings
 from hexi.spine.intake import OverloadedError
 from hexi.spine.platform import Platform
@@ -113,29 +112,16 @@ class Archiver:
         if report.stopped:
             await self._tell_stopped(report.stopped)
         elif self._stopped:
-            await self._report("tech.cleared", ABOUT)
+            await self._platform.report("tech.cleared", ABOUT)
             self._stopped = False
 
     async def _tell_stopped(self, why: str) -> None:
         if not self._stopped:
-            await self._report("tech.archive_failed", ABOUT, why=why)
+            await self._platform.report("tech.archive_failed", ABOUT, why=why)
             self._stopped = True
 
     async def _tell_files(self, report: Report) -> None:
         for name in report.damaged:
-            await self._report("tech.archive_damaged", name, file=name)
+            await self._platform.report("tech.archive_damaged", name, file=name)
         for name in report.repaired:
-            await self._report("tech.cleared", name)
-
-    async def _report(self, kind: str, about: str, **data: object) -> None:
-        """The platform's own trouble is a signal like any other."""
-        now = self._platform.clock.now()
-        signal = Signal(
-            id=f"{kind}/{about}/{now}",
-            source=f"hexi:{about}",
-            kind=kind,
-            received=now,
-            subject=f"platform:{about}",
-            data={"about": about, **data},
-        )
-        await self._platform.intake.submit([signal])
+            await self._platform.report("tech.cleared", name)

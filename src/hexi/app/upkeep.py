@@ -15,7 +15,6 @@ from hexi.adapters.packs.folder import IN_FORCE, digest, stamp
 from hexi.adapters.packs.load import Loaded, reload
 from hexi.kernel.clock import SECOND, Instant
 from hexi.kernel.ports import StoreError, Transaction
-from hexi.kernel.signal import Signal
 from hexi.settings import Settings
 from hexi.spine.platform import Platform
 
@@ -163,18 +162,8 @@ class Upkeep:
 
     async def _report(self, kind: str, about: str, **data: object) -> None:
         """The platform's own trouble is a signal like any other; of many processes one tells it."""
-        if not self._platform.spine.share.ticks:
-            return
-        now = self._platform.clock.now()
-        signal = Signal(
-            id=f"{kind}/{about}/{now}",
-            source=f"hexi:{about}",
-            kind=kind,
-            received=now,
-            subject=f"platform:{about}",
-            data={"about": about, **data},
-        )
-        await self._platform.intake.submit([signal])
+        if self._platform.spine.share.ticks:
+            await self._platform.report(kind, about, **data)
 
 
 class Renewal(Upkeep):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from hexi.kernel.clock import Clock
 from hexi.kernel.ports import Files, Locator, Store
+from hexi.kernel.signal import Signal
 from hexi.spine.hub import Hub
 from hexi.spine.intake import Intake
 from hexi.spine.links import Links
@@ -28,3 +29,16 @@ class Platform:
     base_url: str
     demo: bool
     version: str
+
+    async def report(self, kind: str, about: str, **data: object) -> None:
+        """The platform's own trouble is a signal like any other. StoreError when it could not be kept."""
+        now = self.clock.now()
+        signal = Signal(
+            id=f"{kind}/{about}/{now}",
+            source=f"hexi:{about}",
+            kind=kind,
+            received=now,
+            subject=f"platform:{about}",
+            data={"about": about, **data},
+        )
+        await self.intake.submit([signal])
