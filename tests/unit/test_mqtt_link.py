@@ -286,8 +286,8 @@ class TestUplinks:
         yield world
         world.close()
 
-    def live(self, world, *names):
-        now = world.clock.now()
+    def live(self, world, *names, behind=0):
+        now = world.clock.now() - behind
         with world.store.write() as tx:
             for name in names:
                 row = Process(id=name, host="h", pid=1, roles=(), playing=(), started=now, seen_at=now)
@@ -313,6 +313,14 @@ class TestUplinks:
         self.hold(world, "a")
         with world.store.write() as tx:
             uplinks.let_go(tx, "mqtt:gate", "a", world.clock.now())
+        assert self.hold(world, "b").holder == "b"
+
+    def test_heartbeats_behind_the_asker_s_clock_keep_a_link_as_long_as_they_are_in_step(self, world):
+        hour = 3_600_000
+        self.live(world, "a", "b", behind=hour)
+        assert self.hold(world, "a").holder == "a"
+        assert self.hold(world, "b").holder == "a"
+        self.live(world, "b", behind=hour - DEAD_AFTER)
         assert self.hold(world, "b").holder == "b"
 
     def test_since_is_when_it_last_changed_or_was_looked_after_again(self, world):

@@ -12,6 +12,7 @@ from hexi.adapters.metrics import Metrics
 from hexi.app.roles import Role
 from hexi.kernel.clock import HOUR, MINUTE, Duration, Instant
 from hexi.kernel.ports import StoreError, Transaction
+from hexi.kernel.process import in_step
 from hexi.kernel.response import Notice, Receipt
 from hexi.kernel.signal import Signal
 from hexi.spine.intake import OverloadedError
@@ -151,8 +152,7 @@ class WayWatch:
             return sum(notice.way == way for notice in owed)
 
     def _valid(self, tx: Transaction, marks: _Marks) -> _Marks:
-        now = self._platform.clock.now()
-        sending = {p.id for p in tx.processes.all() if p.alive(now) and str(Role.SENDERS) in p.playing}
+        sending = {p.id for p in in_step(tx.processes.all()) if str(Role.SENDERS) in p.playing}
         return {name: since for name, since in marks.items() if name in {*sending, self._name}}
 
     def _mark(self, tx: Transaction, way: str, since: Instant | None) -> None:

@@ -72,6 +72,15 @@ def living(processes: Iterable[Process], now: Instant, but: str = "") -> list[Pr
     return [p for p in processes if p.id != but and p.alive(now)]
 
 
+def in_step(processes: Sequence[Process]) -> list[Process]:
+    """Those whose heartbeat keeps up with the latest one, whatever clock the asker reads.
+
+    The asker's own row is one of them, so that one who is left over alone is not taken for living.
+    """
+    latest = max((p.seen_at for p in processes), default=0)
+    return [p for p in processes if p.alive(latest)]
+
+
 class Sight:
     """Who lives, judged by whether heartbeats change: a clock that is set makes nobody dead or alive.
 

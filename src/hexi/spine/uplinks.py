@@ -12,6 +12,7 @@ import msgspec
 
 from hexi.kernel.clock import SECOND, Duration, Instant
 from hexi.kernel.ports import Transaction
+from hexi.kernel.process import in_step
 from hexi.spine.work import Work
 
 BEAT: Duration = 5 * SECOND
@@ -60,7 +61,7 @@ def is_free(tx: Transaction, state: Uplink | None, holder: str, now: Instant) ->
     """Whether a process may hold a link: it does already, or no process that lives does."""
     if state is None or state.holder == holder or not state.held(now):
         return True
-    return not any(p.id == state.holder and p.alive(now) for p in tx.processes.all())
+    return all(p.id != state.holder for p in in_step(tx.processes.all()))
 
 
 def hold(tx: Transaction, name: str, wanted: Uplink) -> Uplink:
