@@ -171,6 +171,13 @@ def test_acts_need_a_scope_of_their_own(world, client):
         assert results(send(actor, [act]))[0]["status"] == "accepted"
 
 
+def test_what_the_platform_says_of_itself_nobody_else_may_say(world, client):
+    cleared = event("t1", type="tech.cleared", subject="platform:disk")
+    assert results(send(client, [cleared]))[0]["status"] == "refused"
+    with world.client("actor") as actor:
+        assert results(send(actor, [cleared]))[0]["status"] == "refused"
+
+
 def test_method_and_type(client):
     answer = client.put("/api/v1/signals", content=b"{}")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")

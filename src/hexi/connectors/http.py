@@ -201,6 +201,8 @@ def _judge(token: Token, item: Item) -> Result | None:
         return Result(item.id, item.source, "refused", error=_NOT_YOURS)
     if item.is_act and not (has_scope(token, "acts") or has_scope(token, DRILL)):
         return Result(item.id, item.source, "refused", error=_NO_ACTS)
+    if item.is_technical:
+        return Result(item.id, item.source, "refused", error=_NOT_FOR_YOU)
     return None
 
 
@@ -299,6 +301,7 @@ _NO_ACTS = Text(
     zh="处置动作请发到 /api/v1/cases/<id>/acts",
     en="acts go to /api/v1/cases/<id>/acts, or need a token with the scope acts",
 )
+_NOT_FOR_YOU = Text(zh="tech.* 只由平台自己发出", en="tech.* is what the platform says of itself")
 _TYPES = Text(
     zh="请用 " + "、".join(cloudevents.CONTENT_TYPES) + "，或 ce- 请求头",
     en="use " + ", ".join(cloudevents.CONTENT_TYPES) + ", or ce- headers",

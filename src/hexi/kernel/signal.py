@@ -11,6 +11,8 @@ import msgspec
 from hexi.kernel.clock import Instant
 
 ACT_PREFIX = "act."
+TECH_PREFIX = "tech."
+"""What the platform says of itself: whoever else could say it might clear the case of a dead link."""
 
 DRILL_SOURCE = "drill:"
 """What the source of a drill's signals begins with; the drill's id follows."""
@@ -57,6 +59,11 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def is_act(self) -> bool:
         """Whether a person did this to a case."""
         return self.kind.startswith(ACT_PREFIX)
+
+    @property
+    def is_technical(self) -> bool:
+        """Whether the platform speaks of itself."""
+        return self.kind.startswith(TECH_PREFIX)
 
     @property
     def key(self) -> tuple[str, str]:

@@ -13,15 +13,13 @@ import msgspec
 
 from hexi.connectors.mqtt.paths import MISSING, Said, UnreadableError, compile_path, compile_text
 from hexi.kernel.clock import DAY, HOUR, Instant, parse_instant
-from hexi.kernel.signal import ACT_PREFIX, Flag, Signal
+from hexi.kernel.signal import ACT_PREFIX, TECH_PREFIX, Flag, Signal
 from hexi.protocols import cloudevents
 from hexi.protocols.cloudevents import Item, Malformed, UndecodableError, read_subject
 from hexi.protocols.mqtt import Publish
 from hexi.settings.mqtt import LEVEL, MqttLink, Topic
 
 OFFLINE, ONLINE = "device.offline", "device.online"
-TECH_PREFIX = "tech."
-"""What the platform says of itself: whoever could say it might clear a case of a dead link."""
 REMEMBERED = 100_000
 """Topics whose meaning is kept ready."""
 
