@@ -116,6 +116,24 @@ def test_a_signal_from_the_future_holds_nothing_up(store: SqlStore, tmp_path: Pa
     assert everywhere(store, tmp_path) == ids([ahead, *signals(2), a_signal("last")])
 
 
+def test_looking_for_what_may_move_reads_no_more_of_a_file_than_its_ends(tmp_path: Path) -> None:
+    """A reader that walks over all signals keeps SQLite's log from being used again."""
+    store = open_store(f"sqlite:///{tmp_path / 'hexi.db'}")
+    keep(store, signals(50))
+    steps: list[int] = []
+    with store.read() as tx:
+        tx.link.driver.set_progress_handler(lambda: steps.append(1), 1)
+        tx.archive.last_row(START - DAY)
+        few = len(steps)
+    keep(store, [a_signal(f"more{n}", received=START) for n in range(2_000)])
+    steps.clear()
+    with store.read() as tx:
+        tx.link.driver.set_progress_handler(lambda: steps.append(1), 1)
+        tx.archive.last_row(START - DAY)
+        assert len(steps) < few + 200
+    store.close()
+
+
 def test_queries_count_each_signal_once_while_rows_are_deleted(
     store: SqlStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

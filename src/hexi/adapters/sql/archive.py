@@ -58,7 +58,10 @@ _SETTLE = text("LOCK TABLE signal IN SHARE MODE")
 _ALONE = text("LOCK TABLE archive_erasure IN SHARE ROW EXCLUSIVE MODE")
 _ERASE = insert(archive_erasure).values(subject=bindparam("about"), until=bindparam("upto"))
 _ERASURES = select(archive_erasure).order_by(archive_erasure.c.id)
-_ENDS = select(func.min(signal.c.seq), func.max(signal.c.seq))
+_ENDS = select(
+    select(func.min(signal.c.seq)).scalar_subquery(), select(func.max(signal.c.seq)).scalar_subquery()
+)
+"""Two questions: SQLite answers one end from the index, and both at once only by reading every row."""
 _FROM = (
     select(signal.c.seq, signal.c.received)
     .where(signal.c.seq >= bindparam("first"))
