@@ -16,6 +16,7 @@ from hexi.app.roles import Role
 from hexi.app.services import keep_going
 from hexi.settings import Settings
 from hexi.spine.intake import OverloadedError
+from hexi.spine.platform import Platform
 
 
 class Frail:
@@ -122,6 +123,8 @@ class Full:
 
 class Bare:
     """As much of a platform as telling of trouble needs."""
+
+    report = Platform.report
 
     def __init__(self):
         self.intake = Full()

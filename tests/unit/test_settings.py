@@ -179,6 +179,7 @@ def test_every_key_can_be_set_by_its_variable(tmp_path):
         **dict.fromkeys(("watch.every", "watch.timeout", "watch.backup_age"), "9s"),
         "archive.keep": "3d",
         "archive.check": "3d",
+        "archive.summaries": "3d",
         "archive.body": "none",
         "channels.<way>.use": "console",
         "channels.<way>.timeout": "2s",

@@ -8,6 +8,7 @@ opens the new one. At no moment are both open, and killed anywhere it goes on wh
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,8 @@ from hexi.kernel.text import Text
 
 __all__ = ["BusyError", "MoveError", "Moved", "Mover", "Progress", "UnfitRowError", "moving", "place_of"]
 
+LEAVING = 3.0
+"""Seconds that PostgreSQL is given to let go of the connections of a process that has ended."""
 MOST_WALKS = 6
 """Walks over everything after which the two sides must be equal."""
 MOST_DAYS = 400
@@ -232,6 +235,16 @@ class Mover:
                 return walks
         raise MoveError("两库始终不一致", "the two databases do not become equal")
 
+    def _others_left(self) -> int:
+        """How many connections others have; those of a process that has just ended go in a moment."""
+        until = time.monotonic() + LEAVING
+        while True:
+            left = others(self._source.connection)
+            self._source.commit()
+            if not left or time.monotonic() > until:
+                return left
+            time.sleep(0.1)
+
     def _hold(self) -> None:
         """Keep everybody else from writing to the old database until the next commit."""
         old = self._source
@@ -239,8 +252,7 @@ class Mover:
             old.begin()
             old.held = True
             return
-        left = others(old.connection)
-        old.commit()
+        left = self._others_left()
         if left:
             raise BusyError(
                 f"还有 {left} 个连接在使用源数据库：请停止所有 hexi 进程",
