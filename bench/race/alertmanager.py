@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from bench.race.broker import free_port, wait_for_port
-from bench.race.contestant import Contestant, Program, output, resident
+from bench.race.contestant import Contestant, Program, output
 from bench.race.doors import FarDoor, PostDoor, alerts
 
 _CONFIGURATION = """\
@@ -48,7 +48,6 @@ class Alertmanager(Contestant):
     group_by: ClassVar[str] = '["alertname"]'
     times: ClassVar[str] = ""
     patience: ClassVar[float] = 34.0
-    _program: Program
     _port = 0
 
     @classmethod
@@ -71,20 +70,9 @@ class Alertmanager(Contestant):
         """Without a cluster."""
         listen = f"--web.listen-address=127.0.0.1:{self._port}"
         command = ["prometheus-alertmanager", "--config.file=alertmanager.yml", "--storage.path=data"]
-        self._program = Program([*command, listen, "--cluster.listen-address="], self.arena.folder)
+        program = Program([*command, listen, "--cluster.listen-address="], self.arena.folder)
+        self._programs = [program]
         wait_for_port(self._port)
-
-    def stop(self) -> None:
-        """End in peace."""
-        self._program.stop()
-
-    def kill(self) -> None:
-        """kill -9."""
-        self._program.kill()
-
-    def memory(self) -> float:
-        """Of its process."""
-        return resident(self._program.pid)
 
     def far_door(self, name: str = "gateway") -> FarDoor:  # noqa: ARG002
         """Its API."""

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,8 +104,8 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": root, "TZ": "UTC", "PYTHONWARNINGS": "ignore"}
 
 
-class Contestant:
-    """One program in one setting."""
+class Contestant(ABC):
+    """One program, or several that belong together, in one setting."""
 
     name: ClassVar[str]
     setting: ClassVar[str]
@@ -122,6 +123,7 @@ class Contestant:
 
     def __init__(self, arena: Arena) -> None:
         self.arena = arena
+        self._programs: list[Program] = []
 
     @classmethod
     def missing(cls) -> str | None:
@@ -129,10 +131,11 @@ class Contestant:
         return None
 
     @classmethod
+    @abstractmethod
     def version(cls) -> str:
         """What exactly is running."""
-        raise NotImplementedError
 
+    @abstractmethod
     def prepare(self) -> None:
         """Write its configuration, once, before the first start."""
 
@@ -142,9 +145,9 @@ class Contestant:
         if self.speaks_mqtt:
             self._probe()
 
+    @abstractmethod
     def launch(self) -> None:
-        """Run until it says that it is up."""
-        raise NotImplementedError
+        """Run its programs until they say that they are up."""
 
     def _probe(self) -> None:
         """Whoever says that it is up may not have subscribed yet."""
@@ -161,15 +164,17 @@ class Contestant:
 
     def stop(self) -> None:
         """End in peace."""
-        raise NotImplementedError
+        for program in self._programs:
+            program.stop()
 
     def kill(self) -> None:
-        """End without warning."""
-        raise NotImplementedError
+        """End without warning, every process at once."""
+        for program in self._programs:
+            program.kill()
 
     def memory(self) -> float:
-        """Resident memory in MiB, helpers included."""
-        return 0.0
+        """Resident memory in MiB, helpers included (what they share is counted in each), databases not."""
+        return sum(resident(program.pid) for program in self._programs)
 
     def far_door(self, name: str = "gateway") -> FarDoor:
         """Where signals go in, to be opened in whatever process sends."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bench.race.broker import free_port
-from bench.race.contestant import PROBES, Arena, Contestant, Program, Terms, resident
+from bench.race.contestant import PROBES, Arena, Contestant, Program, Terms
 from bench.race.doors import Door, FarDoor, PostDoor, cloud_events
 from bench.race.postgres import database
 
@@ -171,7 +171,6 @@ class HexiSqlite(Contestant):
 
     def __init__(self, arena: Arena) -> None:
         super().__init__(arena)
-        self._programs: list[Program] = []
         self._port = free_port()
 
     def prepare(self) -> None:
@@ -210,20 +209,6 @@ class HexiSqlite(Contestant):
         command = [sys.executable, "-m", "hexi", "--lang", "en", "--config", "hexi.toml", "serve"]
         extra = ["--role", role, "--port", "0"] if role else []
         return Program([*command, *extra], self.arena.folder, f"hexi{role}.log")
-
-    def stop(self) -> None:
-        """End in peace."""
-        for program in self._programs:
-            program.stop()
-
-    def kill(self) -> None:
-        """Every process at once."""
-        for program in self._programs:
-            program.kill()
-
-    def memory(self) -> float:
-        """Without the database server, where there is one."""
-        return sum(resident(program.pid) for program in self._programs)
 
 
 class HexiHttp(HexiSqlite):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from bench.race.broker import free_port, wait_for_port
-from bench.race.contestant import CACHE, Contestant, Program, resident
+from bench.race.contestant import CACHE, Contestant, Program
 from bench.race.hexi import device
 
 VERSION = "2024.3.3"
@@ -42,7 +42,6 @@ class HomeAssistant(Contestant):
         "the mode has no bearing on it: see the raised one",
     )
     mode: ClassVar[Mapping[str, object]] = {"mode": "single"}
-    _program: Program
     _port = 0
 
     @classmethod
@@ -128,21 +127,10 @@ class HomeAssistant(Contestant):
     def launch(self) -> None:
         """Until it says that it has started."""
         hass = str(HOME / "venv" / "bin" / "hass")
-        self._program = Program([hass, "--config", ".", "--skip-pip", "--verbose"], self.arena.folder)
-        self._program.wait_for(lambda line: "Home Assistant initialized" in line, 120)
+        program = Program([hass, "--config", ".", "--skip-pip", "--verbose"], self.arena.folder)
+        self._programs = [program]
+        program.wait_for(lambda line: "Home Assistant initialized" in line, 120)
         wait_for_port(self._port)
-
-    def stop(self) -> None:
-        """End in peace."""
-        self._program.stop()
-
-    def kill(self) -> None:
-        """kill -9."""
-        self._program.kill()
-
-    def memory(self) -> float:
-        """Of its process."""
-        return resident(self._program.pid)
 
 
 def _on(topic: str) -> dict[str, object]:

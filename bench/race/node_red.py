@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from bench.race.broker import free_port
-from bench.race.contestant import CACHE, Contestant, Program, resident
+from bench.race.contestant import CACHE, Contestant, Program
 
 VERSION = "4.1.15"
 """The last release for Node.js 20."""
@@ -34,7 +34,6 @@ class NodeRed(Contestant):
     setting = "default"
     returns = 18.0
     cannot: ClassVar[Mapping[str, str]] = {}
-    _program: Program
 
     @classmethod
     def missing(cls) -> str | None:
@@ -135,20 +134,9 @@ class NodeRed(Contestant):
         """Until the broker has been reached."""
         red = HOME / "node_modules" / "node-red" / "red.js"
         command = [shutil.which("node") or "node", str(red), "--userDir", ".", "--settings", "settings.js"]
-        self._program = Program(command, self.arena.folder)
-        self._program.wait_for(lambda line: "Connected to broker" in line)
-
-    def stop(self) -> None:
-        """End in peace."""
-        self._program.stop()
-
-    def kill(self) -> None:
-        """kill -9."""
-        self._program.kill()
-
-    def memory(self) -> float:
-        """Of the node process."""
-        return resident(self._program.pid)
+        program = Program(command, self.arena.folder)
+        self._programs = [program]
+        program.wait_for(lambda line: "Connected to broker" in line)
 
 
 class NodeRedDurable(NodeRed):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bench.race.broker import HOST, free_port, wait_for_port
-from bench.race.contestant import CACHE, Contestant, Program, output, resident
+from bench.race.contestant import CACHE, Contestant, Program, output
 from bench.race.doors import FarDoor
 from bench.race.postgres import database, parts_of, run_in
 
@@ -121,7 +121,6 @@ class Zabbix(Contestant):
         "escalation-kill": "a step of its escalations lasts 60 s at least",
     }
     more: ClassVar[str] = ""
-    _program: Program
     _listen = 0
 
     @classmethod
@@ -152,23 +151,12 @@ class Zabbix(Contestant):
         log = self.arena.folder / "zabbix.log"
         seen = log.stat().st_size if log.exists() else 0
         command = ["/usr/sbin/zabbix_server", "--foreground", "-c", str(self.arena.folder / "zabbix.conf")]
-        self._program = Program(command, self.arena.folder)
+        program = Program(command, self.arena.folder)
+        self._programs = [program]
         wait_for_port(self._listen)
         until = time.monotonic() + 30
         while time.monotonic() < until and b"[trapper #1]" not in log.read_bytes()[seen:]:
             time.sleep(0.05)
-
-    def stop(self) -> None:
-        """End in peace."""
-        self._program.stop()
-
-    def kill(self) -> None:
-        """Every process at once."""
-        self._program.kill()
-
-    def memory(self) -> float:
-        """Of all its processes, shared memory counted in each; without the database."""
-        return resident(self._program.pid)
 
     def far_door(self, name: str = "gateway") -> FarDoor:  # noqa: ARG002
         """Its trapper."""

@@ -8,6 +8,7 @@ import json
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -27,7 +28,7 @@ BATCH = 200
 _HEADERS = {"content-type": "application/cloudevents-batch+json", "authorization": f"Bearer {TOKEN}"}
 
 
-class Worker(threading.Thread):
+class Worker(threading.Thread, ABC):
     """A thread that goes on until told to end; what breaks it is kept."""
 
     def __init__(self, name: str) -> None:
@@ -42,9 +43,9 @@ class Worker(threading.Thread):
         except BaseException as error:  # noqa: BLE001 -- told at the end, it fails the soak
             self.error = error
 
+    @abstractmethod
     def work(self) -> None:
         """What the thread is for."""
-        raise NotImplementedError
 
     def end(self) -> None:
         """Finish what is under way."""
