@@ -15,7 +15,7 @@ import msgspec
 
 from hexi.kernel.clock import MINUTE, SECOND, Duration, Instant
 from hexi.spine.drill_plan import DrillPlan, PlannedAnswer, PlannedSignal
-from hexi.spine.drill_report import CaseJudged, DrillReport, NoticeSeen
+from hexi.spine.drill_report import Beginning, CaseJudged, DrillReport, NoticeSeen, Seen
 
 EVERY = 0.25
 """Seconds between two looks at the drill."""
@@ -29,21 +29,6 @@ _T = TypeVar("_T")
 
 class DrillRefusedError(Exception):
     """The platform did not do what the drill needs; the message is its own answer."""
-
-
-class Beginning(msgspec.Struct, kw_only=True):
-    """A drill that has begun."""
-
-    id: str
-    source: str
-    send: str
-
-
-class Seen(msgspec.Struct, kw_only=True):
-    """A drill as it stands, by the platform's clock."""
-
-    now: Instant
-    report: DrillReport
 
 
 class Platform:

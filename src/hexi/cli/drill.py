@@ -11,13 +11,13 @@ from typing import Annotated
 import typer
 
 from hexi.adapters.packs.drills import BrokenPlanError, read_plan, read_plans
-from hexi.app.drill_run import DrillRefusedError, Platform, Runner, Seen
+from hexi.app.drill_run import DrillRefusedError, Platform, Runner
 from hexi.cli import common
 from hexi.kernel.clock import format_duration
 from hexi.kernel.text import Text
 from hexi.settings import read_secret
 from hexi.spine.drill_plan import DrillPlan
-from hexi.spine.drill_report import CaseJudged, DrillReport, NoticeSeen, PromiseJudged
+from hexi.spine.drill_report import CaseJudged, DrillReport, NoticeSeen, PromiseJudged, Seen
 
 TOKEN_VARIABLE = "HEXI_TOKEN"  # noqa: S105 -- the name of a variable, not a secret
 

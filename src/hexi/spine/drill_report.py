@@ -74,6 +74,21 @@ class DrillReport(msgspec.Struct, frozen=True, kw_only=True):
     cases: list[CaseJudged]
 
 
+class Beginning(msgspec.Struct, kw_only=True):
+    """A drill that has begun; its signals come from ``source``."""
+
+    id: str
+    source: str
+    send: str
+
+
+class Seen(msgspec.Struct, kw_only=True):
+    """A drill as it stands now, by the platform's clock."""
+
+    now: Instant
+    report: DrillReport
+
+
 Log = tuple[str, Sequence[Entry]]
 
 

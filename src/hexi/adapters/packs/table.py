@@ -16,7 +16,7 @@ def catalogue_table(loaded: Loaded, pack: str) -> str:
     source = {source.manifest.id: source for source in loaded.sources}[pack]
     rows = sorted(source.scenarios.items(), key=lambda pair: (pair[1].case.severity.rank, pair[1].id))
     lines = ["| 场景 / Scenario | id | signals | severity | promises | tier |", "|---|---|---|---|---|---|"]
-    lines += [_row(scenario, tier(source, Item(scenario, file, source))) for file, scenario in rows]
+    lines += [_row(scenario, tier(source, Item(file, source, scenario))) for file, scenario in rows]
     return "\n".join(lines) + "\n"
 
 

@@ -16,7 +16,7 @@ from hexi.kernel.record import Record
 from hexi.kernel.text import Text
 from hexi.spine import drill
 from hexi.spine.drill_plan import MOST_PEOPLE, DrillPlan
-from hexi.spine.drill_report import DrillReport, judge
+from hexi.spine.drill_report import Beginning, DrillReport, Seen, judge
 from hexi.web.access.guards import Call, caller_in, may, platform_of
 from hexi.web.access.permissions import Permission
 
@@ -35,21 +35,6 @@ class BeginBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     plan: DrillPlan
     live: bool = False
-
-
-class Beginning(msgspec.Struct, kw_only=True):
-    """A drill that has begun; its signals come from ``source``."""
-
-    id: str
-    source: str
-    send: str
-
-
-class Seen(msgspec.Struct, kw_only=True):
-    """A drill as it stands now."""
-
-    now: Instant
-    report: DrillReport
 
 
 @get(

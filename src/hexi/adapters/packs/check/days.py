@@ -18,7 +18,7 @@ def every_scenario_is_played(whole: Whole) -> Iterator[Problem]:
         named = _played(source)
         for file, scenario in source.scenarios.items():
             if scenario.id not in named:
-                yield Item(scenario, file, source).doubtful(
+                yield Item(file, source, scenario).doubtful(
                     "id", "day.toml 没有演练它（铜级）", "no day.toml plays it yet (bronze)"
                 )
 

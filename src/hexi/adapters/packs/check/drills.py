@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-from hexi.adapters.packs.check.item import Whole
-from hexi.adapters.packs.load import Source
-from hexi.adapters.packs.problem import Problem, broken_toml, problem_at, with_suggestion, wrong_form
+from hexi.adapters.packs.check.item import Placed, Whole
+from hexi.adapters.packs.problem import Problem, broken_toml, wrong_form
 from hexi.kernel.directory import WAYS
 from hexi.kernel.text import Text
 from hexi.spine.drill_plan import JUDGED, DrillPlan, parse_plan
@@ -22,19 +21,11 @@ _ALWAYS = frozenset({"duty", "subject"})
 """Roles without a step of their own: the desks of an escalation, and whoever is asked first."""
 
 
-class _Planned(NamedTuple):
+@dataclass(frozen=True)
+class _Planned(Placed):
     """A plan that can be read, its file and its pack."""
 
     plan: DrillPlan
-    file: Path
-    source: Source
-
-    def wrong(self, where: str, zh: str, en: str) -> Problem:
-        return problem_at(self.file, where, Text(zh=zh, en=en))
-
-    def unknown(self, where: str, word: str, known: Iterable[str], what: Text) -> Problem:
-        message = Text(zh=f"不认识的{what.zh}：{word}", en=f"unknown {what.en}: {word}")
-        return problem_at(self.file, where, with_suggestion(message, word, known))
 
 
 def plans_can_be_run(whole: Whole) -> Iterator[Problem]:
@@ -46,7 +37,7 @@ def plans_can_be_run(whole: Whole) -> Iterator[Problem]:
                 yield plan
                 continue
             for looks in _LOOKS:
-                yield from looks(_Planned(plan, file, source), whole)
+                yield from looks(_Planned(file, source, plan), whole)
 
 
 def _read(file: Path) -> DrillPlan | Problem:

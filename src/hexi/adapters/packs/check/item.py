@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from hexi.adapters.packs.load import Loaded, Source
 from hexi.adapters.packs.problem import Problem, problem_at, with_suggestion
@@ -14,10 +14,10 @@ from hexi.kernel.signal import is_sos_kind
 from hexi.kernel.text import Text
 
 
-class Item(NamedTuple):
-    """A scenario, the file it stands in and the pack it belongs to."""
+@dataclass(frozen=True)
+class Placed:
+    """Something that stands in a file of a pack."""
 
-    scenario: Scenario
     file: Path
     source: Source
 
@@ -35,13 +35,20 @@ class Item(NamedTuple):
         return problem_at(self.file, where, Text(zh=zh, en=en), level="warning")
 
 
+@dataclass(frozen=True)
+class Item(Placed):
+    """A scenario, the file it stands in and the pack it belongs to."""
+
+    scenario: Scenario
+
+
 class Whole:
     """All packs together."""
 
     def __init__(self, loaded: Loaded) -> None:
         self.sources = loaded.sources
         self.items = [
-            Item(scenario, file, source)
+            Item(file, source, scenario)
             for source in loaded.sources
             for file, scenario in source.scenarios.items()
         ]
